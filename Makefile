@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# ksmd-plus. `make demo` and `make test` need nothing but root and a Debian 12
+# or 13: they install what is missing (make deps), build and run.
+#
+# The house (daemon/): each folder is one layer, and may only include what
+# LAYERS_<folder> names. A layer's objects become build/lib<layer>.a.
+
+VERSION := 0.1.0
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+LIBEXECDIR ?= $(PREFIX)/libexec
+UNITDIR ?= /usr/lib/systemd/system
+DESTDIR ?=
+
+# One list of packages; `make deps` installs what is missing of it.
+PACKAGES_BUILD := gcc libc6-dev make pkg-config libsystemd-dev libinih-dev \
+	libxxhash-dev libisal-dev libjson-c-dev
+PACKAGES_DEMO := python3-minimal
+PACKAGES_TEST := clang llvm libcmocka-dev valgrind gdb python3 mmdebstrap \
+	qemu-system-x86 busybox-static cpio
+
+CC ?= gcc
+B ?= build
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+ARCH := $(shell uname -m)
+
+# What each layer may include, lowest last; also its link order.
+LAYERS_base := base
+LAYERS_sense := sense base
+LAYERS_checksum := checksum base
+LAYERS_decide := decide base
+LAYERS_steer := steer sense base
+LAYERS_service := service steer decide checksum sense base
+LAYERS_ctl := ctl sense base
+LAYERS := base sense checksum decide steer service ctl
+
+LIBS_checksum := libxxhash libisal
+LIBS_service := libsystemd inih
+LIBS_ctl := libsystemd json-c
+
+CFLAGS ?= -O2 -g
+# $(SAN) is set by the sanitizer builds below.
+ALL_CFLAGS = -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Werror=unused-function -D_GNU_SOURCE \
+	-DKSMD_PLUS_VERSION='"$(VERSION)"' \
+	-DKSMD_PLUS_LIBEXECDIR='"$(LIBEXECDIR)/ksmd-plus"' \
+	-DKSMD_PLUS_SYSCONFDIR='"$(SYSCONFDIR)"' \
+	-fno-omit-frame-pointer -pthread -MMD -MP $(CFLAGS) $(SAN)
+ALL_LDFLAGS = -pthread -Wl,--as-needed $(SAN) $(LDFLAGS)
+
+# The three programs; everything else in daemon/ goes into a layer's library.
+MAIN_ksmd-plus := daemon/service/main.c
+MAIN_ksmd-plus-injector := daemon/steer/injector-main.c
+MAIN_ksmd-plusctl := daemon/ctl/main.c
+MAINS := $(MAIN_ksmd-plus) $(MAIN_ksmd-plus-injector) $(MAIN_ksmd-plusctl)
+PROGRAMS := $(addprefix $(B)/,ksmd-plus ksmd-plus-injector ksmd-plusctl)
+
+# tracee-x86_64.c and its kind are built on their own machine only.
+OTHER_ARCH = $(filter-out %-$(ARCH).c,$(wildcard daemon/*/*-x86_64.c \
+	daemon/*/*-aarch64.c))
+layer_sources = $(filter-out $(MAINS) $(OTHER_ARCH),$(wildcard daemon/$(1)/*.c))
+layer_objects = $(patsubst %.c,$(B)/%.o,$(call layer_sources,$(1)))
+layer_includes = -Iinclude $(foreach l,$(LAYERS_$(1)),-iquote daemon/$(l))
+pkg_cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
+pkg_libs = $(if $(1),$(shell pkg-config --libs $(1)))
+# Libraries that layer $(1) and those below it need, and their archives.
+layer_pkgs = $(foreach l,$(LAYERS_$(1)),$(LIBS_$(l)))
+layer_archives = $(foreach l,$(LAYERS_$(1)),$(B)/lib$(l).a)
+
+.PHONY: all
+all: $(PROGRAMS)
+
+define LAYER_RULES
+$(B)/daemon/$(1)/%.o: daemon/$(1)/%.c
+	@mkdir -p $$(@D)
+	@echo "  CC      $$<"
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(call layer_includes,$(1)) \
+		$$(call pkg_cflags,$$(LIBS_$(1))) -c -o $$@ $$<
+
+$(B)/lib$(1).a: $(call layer_objects,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+
+# A unit test links the layer it tests and what is below, nothing above.
+$(B)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $(call layer_archives,$(1))
+	@mkdir -p $$(@D)
+	@echo "  CC      $$<"
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -iquote tests/unit \
+		$$(call layer_includes,$(1)) -o $$@ $$< \
+		$(call layer_archives,$(1)) $$(ALL_LDFLAGS) \
+		$$(call pkg_libs,$$(call layer_pkgs,$(1)) cmocka)
+endef
+$(foreach l,$(LAYERS),$(eval $(call LAYER_RULES,$(l))))
+
+define PROGRAM_RULES
+$(B)/$(1): $(B)/$(MAIN_$(1):.c=.o) $(call layer_archives,$(2))
+	@echo "  LD      $$@"
+	$$(Q)$$(CC) -o $$@ $$^ $$(ALL_LDFLAGS) \
+		$$(call pkg_libs,$$(call layer_pkgs,$(2)))
+endef
+$(eval $(call PROGRAM_RULES,ksmd-plus,service))
+$(eval $(call PROGRAM_RULES,ksmd-plus-injector,steer))
+$(eval $(call PROGRAM_RULES,ksmd-plusctl,ctl))
+
+# --- tests -----------------------------------------------------------------
+
+UNIT_SOURCES := $(wildcard tests/unit/*/*.c)
+UNIT_TESTS := $(patsubst %.c,$(B)/%,$(UNIT_SOURCES))
+TARGET_SOURCES := $(wildcard tests/targets/*.c)
+TARGETS := $(patsubst %.c,$(B)/%,$(TARGET_SOURCES))
+CONTRACT_SOURCES := $(wildcard tests/contract/*.c)
+CONTRACT_TESTS := $(patsubst %.c,$(B)/%,$(CONTRACT_SOURCES))
+FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
+FUZZ_TESTS := $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
+
+# Programs that are put under the daemon: no part of it is in them.
+$(B)/tests/targets/%: tests/targets/%.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude -o $@ $< $(ALL_LDFLAGS)
+
+# Contract and fuzz tests may see everything that the service sees.
+$(B)/tests/contract/%: tests/contract/%.c $(call layer_archives,service)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(call layer_includes,service) -o $@ $< \
+		$(call layer_archives,service) $(ALL_LDFLAGS) \
+		$(call pkg_libs,$(call layer_pkgs,service) cmocka)
+
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_CFLAGS) $(call layer_includes,service) \
+		-o $@ $< $(call layer_archives,service) $(ALL_LDFLAGS) \
+		$(call pkg_libs,$(call layer_pkgs,service))
+
+.PHONY: tests
+tests: all $(UNIT_TESTS) $(CONTRACT_TESTS) $(TARGETS)
+
+.PHONY: fuzz
+fuzz: $(FUZZ_TESTS)
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control - the daemon's face on the private D-Bus socket
+ *
+ * Owns the listening socket <ksmd-plus/control.h> and every connection to it.
+ * Knows nothing of the daemon but struct control_ops.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+#include <ksmd-plus/status.h>
+
+struct control;
+
+struct control_ops {
+	/* Fill *ret; its strings live until the next call of any op. */
+	void (*status)(void *userdata, struct daemon_status *ret);
+	/* Rows live until the next call of any op. 0 or -ENOMEM. */
+	int (*list)(void *userdata, const struct process_status **ret,
+		    size_t *ret_n);
+	void (*pause)(void *userdata);
+	void (*resume)(void *userdata);
+	void (*rescan)(void *userdata);
+};
+
+/*
+ * Listen on @runtime_dir/bus (mode 0660 of root and the socket's group) and
+ * serve from @event. A stale socket file is replaced.
+ *
+ * Return: 0 or negative errno, then nothing is left behind.
+ */
+int control_new(sd_event *event, const char *runtime_dir,
+		const struct control_ops *ops, void *userdata,
+		struct control **ret);
+
+/* Close all connections, remove the socket file. Accepts NULL; returns NULL. */
+struct control *control_free(struct control *control);

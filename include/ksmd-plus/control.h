@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * control - names of the control interface
+ *
+ * D-Bus through sd-bus on a private socket, peer to peer (no bus daemon):
+ * $RUNTIME_DIRECTORY/bus, by default /run/ksmd-plus/bus. Reading needs no
+ * rights beyond connecting to the socket; changing anything needs uid 0.
+ *
+ * Properties of CONTROL_INTERFACE (design section 7):
+ *   Version s, State s (starting|searching|merging|resting|paused)
+ *   PagesSaved t, BytesSaved t, ZeroPages t, PromisedPages t
+ *   DaemonCpuUSec t, KsmdCpuUSec t: CPU since the daemon started
+ *   Engine s, Hints s
+ *   MemoryUsed t, MemoryBound t: bytes, of the daemon
+ *   Activity s: what is being done and why, a sentence
+ *   Targets a(ssut): name, mode, processes, bytes saved
+ *   Warnings a(ss): a stable name such as "knob-foreign", and a sentence
+ * Methods:
+ *   ListProcesses() -> a(usssssttts): see struct process_status
+ *   Pause(), Resume(), Rescan()
+ */
+#pragma once
+
+#define CONTROL_RUNTIME_DIR "/run/ksmd-plus"
+#define CONTROL_SOCKET	    "bus"
+#define CONTROL_PATH	    "/org/ksmdplus1"
+#define CONTROL_INTERFACE   "org.ksmdplus1.Manager"

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * status - what the daemon says about itself
+ *
+ * Filled by service/manager on demand, shown by service/control on the bus.
+ * All strings are owned by the manager and valid until the loop's next turn.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "types.h"
+
+enum daemon_state {
+	STATE_STARTING,
+	STATE_SEARCHING,
+	STATE_MERGING,
+	STATE_RESTING,
+	STATE_PAUSED,
+};
+
+struct target_status {
+	const char *name;
+	const char *mode;
+	uint32_t processes;
+	uint64_t bytes_saved;
+};
+
+struct warning {
+	char name[32];	    /* stable, for scripts */
+	char sentence[256]; /* for people: what, and what to do */
+};
+
+struct daemon_status {
+	enum daemon_state state;
+	uint64_t pages_saved;	 /* pages_sharing + zero pages, settled */
+	uint64_t zero_pages;
+	uint64_t promised_pages; /* evidence for merges that are not done yet */
+	uint64_t daemon_cpu_usec; /* with the injector, since start */
+	uint64_t ksmd_cpu_usec;	  /* since the daemon started */
+	const char *engine;
+	const char *hints;
+	uint64_t memory_used;	 /* bytes, resident set of the daemon */
+	uint64_t memory_bound;	 /* bytes it promises to stay below */
+	char activity[160];
+	const struct target_status *targets;
+	size_t n_targets;
+	const struct warning *warnings;
+	size_t n_warnings;
+};
+
+/* One row of `ksmd-plusctl list`; the bus signature is usssssttts. */
+struct process_status {
+	uint32_t pid;
+	const char *comm;
+	const char *target;
+	const char *mode;
+	const char *rule;     /* the rule that gave the mode */
+	const char *state;    /* watching, enrolled, skipped, gone, ... */
+	uint64_t tracked_pages;
+	uint64_t enrolled_pages;
+	uint64_t pages_saved;
+	const char *note;     /* why nothing merges, or "" */
+};
