@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Manual pages are formatted without a warning and can be found by whatis."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def complaints(page):
+    done = subprocess.run(
+        ["groff", "-man", "-Tutf8", "-ww", "-z", "-rF0", str(page)],
+        capture_output=True, text=True)
+    yield from done.stderr.splitlines()
+    text = page.read_text()
+    if not re.search(rf"^\.TH {re.escape(page.stem)} {page.suffix[1:]}\b",
+                     text, re.M | re.I):
+        yield "its .TH line names another page"
+    if not re.search(r"^\.SH NAME\n.* \\- \S", text, re.M):
+        yield "no NAME section of the form `name \\- what it does'"
+
+
+def main():
+    if not shutil.which("groff"):
+        print("ok manuals # SKIP groff is not installed")
+        return 0
+    failed = 0
+    pages = sorted((TOP / "man").glob("*.[0-9]"))
+    if not pages:
+        print("not ok manuals # there are none")
+        return 1
+    for page in pages:
+        found = list(complaints(page))
+        for line in found:
+            print(f"# {line}")
+        print(f"not ok {page.name} # {found[0]}" if found
+              else f"ok {page.name}")
+        failed |= bool(found)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
