@@ -36,7 +36,7 @@ struct kapi_pm_scan_arg {
 	uint64_t start;
 	uint64_t end;
 	uint64_t walk_end; /* out: where the walk ended */
-	uint64_t vec;	   /* struct kapi_page_region[vec_len] */
+	uint64_t vec; /* struct kapi_page_region[vec_len] */
 	uint64_t vec_len;
 	uint64_t max_pages;
 	uint64_t category_inverted;

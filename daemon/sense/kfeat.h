@@ -54,3 +54,10 @@ struct kfeat {
  * Return: 0, or negative errno where not even a child can be made.
  */
 int kfeat_probe(const struct root *root, struct kfeat *ret);
+
+/*
+ * Whether the kernel named @release (uname -r) has "mm/ksm: fix flag-dropping
+ * behavior in ksm_madvise": the answer where it cannot be probed. Errs towards
+ * false.
+ */
+bool kfeat_release_has_unmergeable_fix(const char *release);
