@@ -13,12 +13,15 @@ LIBEXECDIR ?= $(PREFIX)/libexec
 UNITDIR ?= /usr/lib/systemd/system
 DESTDIR ?=
 
-# One list of packages; `make deps` installs what is missing of it.
-PACKAGES_BUILD := gcc libc6-dev make pkg-config libsystemd-dev libinih-dev \
-	libxxhash-dev libisal-dev libjson-c-dev
-PACKAGES_DEMO := python3-minimal
-PACKAGES_TEST := clang llvm libcmocka-dev valgrind gdb python3 mmdebstrap \
-	qemu-system-x86 busybox-static cpio
+# One list of packages, by what needs them; `make deps` installs what is
+# missing. a|b is the first of the two that this Debian has.
+PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
+	libinih-dev libxxhash-dev libisal-dev libjson-c-dev
+PACKAGES_DEMO := python3
+PACKAGES_VM := qemu-system-x86 busybox-static cpio
+PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base \
+	$(PACKAGES_VM)
+PACKAGES_FRESH := mmdebstrap
 
 CC ?= gcc
 B ?= build
@@ -137,11 +140,76 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 		-o $@ $< $(call layer_archives,service) $(ALL_LDFLAGS) \
 		$(call pkg_libs,$(call layer_pkgs,service))
 
+.PHONY: unit
+unit: $(UNIT_TESTS)
+
 .PHONY: tests
 tests: all $(UNIT_TESTS) $(CONTRACT_TESTS) $(TARGETS)
 
 .PHONY: fuzz
 fuzz: $(FUZZ_TESTS)
+
+# --- what people call ------------------------------------------------------
+
+.DEFAULT_GOAL := all
+
+# $(call need,PACKAGES): install those of which no alternative is there.
+define need
+@command -v dpkg-query >/dev/null || { \
+	echo "  no dpkg here; needed, under their names here: $(1)"; exit 0; }; \
+missing=; for word in $(foreach word,$(1),'$(word)'); do \
+	dpkg-query -W -f '$${Status}\n' $$(echo "$$word" | tr '|' ' ') \
+		2>/dev/null | grep -q ' ok installed' || \
+		missing="$${missing:+$$missing, }$$(echo "$$word" | \
+			sed 's/|/ | /g')"; \
+done; \
+test -z "$$missing" || { echo "  APT     $$missing"; \
+	apt-get -q update && DEBIAN_FRONTEND=noninteractive \
+	apt-get -q satisfy -y --no-install-recommends "$$missing"; }
+endef
+
+.PHONY: help
+help:
+	@echo "make          build"
+	@echo "make demo     build, show it at work on real programs, leave no trace"
+	@echo "              (DEMO=workers or DEMO=vm for one of the two workloads)"
+	@echo "make test     build and run every test (root; one at a time per machine)"
+	@echo "make deps     install the packages that building and testing need"
+	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
+	@echo "make clean    remove build/"
+
+.PHONY: deps
+deps: deps-build deps-demo deps-test
+
+.PHONY: deps-build deps-demo deps-vm deps-test deps-fresh
+deps-build:
+	$(call need,$(PACKAGES_BUILD))
+deps-demo:
+	$(call need,$(PACKAGES_DEMO))
+deps-vm:
+	$(call need,$(PACKAGES_VM))
+deps-test:
+	$(call need,$(PACKAGES_TEST))
+deps-fresh:
+	$(call need,$(PACKAGES_FRESH))
+
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: demo
+demo: deps-build deps-demo $(if $(filter vm,$(DEMO)),deps-vm)
+	@$(MAKE) --no-print-directory $(PARALLEL) all
+	@KSMD_PLUS_BUILD=$(B) tests/demo/demo.py $(DEMO)
+
+.PHONY: test
+test: deps-build deps-test
+	@tests/run
+
+.PHONY: install
+install: all
+	install -Dm755 $(B)/ksmd-plus $(DESTDIR)$(PREFIX)/sbin/ksmd-plus
+	install -Dm755 $(B)/ksmd-plusctl $(DESTDIR)$(PREFIX)/bin/ksmd-plusctl
+	install -Dm755 $(B)/ksmd-plus-injector \
+		$(DESTDIR)$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector
 
 .PHONY: clean
 clean:
