@@ -23,7 +23,8 @@
 
 enum rule_key {
 	RULE_UNIT,   /* systemd unit, "web-1.service" */
-	RULE_CGROUP, /* path below the cgroup mount, "/system.slice/..." */
+	RULE_CGROUP, /* path below the cgroup mount, "/system.slice/...";
+			a glob that matches a cgroup matches those below it */
 	RULE_EXE,    /* target of /proc/PID/exe, without " (deleted)" */
 	RULE_COMM,   /* /proc/PID/comm */
 	RULE_USER,   /* name, or the uid in decimal if it has none */
@@ -69,6 +70,9 @@ struct rule_verdict {
 /* The verdict for @subject; cannot fail. */
 struct rule_verdict rules_judge(const struct rules *rules,
 				const struct rule_subject *subject);
+
+/* Free what @target owns and leave it all zero. */
+void rule_target_clear(struct rule_target *target);
 
 /* Free what @rules owns and leave it empty. */
 void rules_clear(struct rules *rules);
