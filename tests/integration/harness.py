@@ -156,18 +156,25 @@ class Target:
         if ready and self.line(60) != ready:
             raise Failed(f"{argv[0]} did not say {ready}")
 
-    def line(self, seconds=30):
-        """The next line that it prints."""
+    def has_line(self, seconds=0.0):
+        """Whether a line is there, or comes in time. Failed at the end of
+        its output."""
         deadline = time.monotonic() + seconds
+        fd = self.process.stdout.fileno()
         while b"\n" not in self.pending:
-            left = deadline - time.monotonic()
-            fd = self.process.stdout.fileno()
-            if left <= 0 or not select.select([fd], [], [], left)[0]:
-                raise Failed(f"pid {self.pid} said nothing for {seconds} s")
+            left = max(0.0, deadline - time.monotonic())
+            if not select.select([fd], [], [], left)[0]:
+                return False
             data = os.read(fd, 65536)
             if not data:
                 raise Failed(f"pid {self.pid} ended, {self.ended()}")
             self.pending += data
+        return True
+
+    def line(self, seconds=30):
+        """The next line that it prints."""
+        if not self.has_line(seconds):
+            raise Failed(f"pid {self.pid} said nothing for {seconds} s")
         line, self.pending = self.pending.split(b"\n", 1)
         return line.decode()
 
