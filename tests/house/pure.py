@@ -14,10 +14,11 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("KSMD_PLUS_BUILD", TOP / "build"))
 
-# Whatever decide may call: memory, strings, sorting, arithmetic. What the
-# compiler puts in by itself begins with an underscore, but for the few below.
+# Whatever decide may call: memory (mmap of anonymous memory included, for
+# tables that grow), strings, sorting, arithmetic.
 MAY_CALL = {
-    "malloc", "calloc", "realloc", "reallocarray", "free", "abort",
+    "mmap", "mremap", "munmap", "malloc", "calloc", "realloc", "reallocarray",
+    "free", "abort",
     "memcpy", "memmove", "memset", "memcmp", "memchr", "memrchr",
     "strcmp", "strncmp", "strlen", "strnlen", "strdup", "strndup", "strchr",
     "strrchr", "strcasecmp", "strstr", "stpcpy", "snprintf", "fnmatch",
@@ -25,21 +26,24 @@ MAY_CALL = {
     "sqrt", "log", "log1p", "log2", "exp", "exp2", "expm1", "pow", "round",
     "lround", "llround", "ceil", "floor", "fmin", "fmax", "fabs",
 }
+# What the compiler and libc's headers put in by themselves.
 MAY_CALL_RESERVED = {
     "__assert_fail", "__stack_chk_fail", "__snprintf_chk", "__memcpy_chk",
     "__errno_location", "_GLOBAL_OFFSET_TABLE_", "__popcountdi2",
 }
-WRITABLE = "BbDdCGgSs"
+# Constants that hold pointers are written once, by the loader.
+READ_ONLY = ("*UND*", "*ABS*", ".text", ".rodata", ".data.rel.ro", ".eh_frame",
+             ".debug", ".note", ".comment")
 
 
 def symbols(archive):
-    """(type, name) of every symbol of the archive's members."""
-    text = subprocess.run(["nm", "-P", str(archive)], check=True,
+    """(name, section) of every symbol of the archive's members."""
+    text = subprocess.run(["nm", "-f", "sysv", str(archive)], check=True,
                           capture_output=True, text=True).stdout
     for line in text.splitlines():
-        words = line.split()
-        if len(words) >= 2 and not line.endswith(":"):
-            yield words[1], words[0]
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) == 7 and fields[0] != "Name":
+            yield fields[0], fields[6]
 
 
 def report(title, found):
@@ -56,9 +60,10 @@ def main():
         print(f"not ok decide # {archive} is not built")
         return 1
     found = list(symbols(archive))
-    own = {name for kind, name in found if kind != "U"}
-    calls = {name for kind, name in found if kind == "U"} - own
-    writable = {name for kind, name in found if kind in WRITABLE}
+    own = {name for name, section in found if section != "*UND*"}
+    calls = {name for name, section in found if section == "*UND*"} - own
+    writable = {name for name, section in found
+                if not section.startswith(READ_ONLY)}
     failed = report("decide calls only functions of values",
                     calls - MAY_CALL - MAY_CALL_RESERVED)
     failed |= report("decide owns no variables", writable)

@@ -3,6 +3,7 @@
 """The house rules that can be checked by reading the files."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +18,15 @@ MAX_FUNCTION_LINES = 60
 
 
 def tracked():
-    """The project's files: those of git where there is one, else those that
-    a source archive holds."""
-    done = subprocess.run(["git", "-C", str(TOP), "ls-files", "-co",
-                           "--exclude-standard"],
-                          capture_output=True, text=True)
-    if done.returncode == 0:
-        names = done.stdout.splitlines()
+    """The project's files: those that git knows or would add, or all of a
+    copy that has no git."""
+    if shutil.which("git") and (TOP / ".git").exists():
+        names = subprocess.run(
+            ["git", "-C", str(TOP), "ls-files", "-co", "--exclude-standard"],
+            check=True, capture_output=True, text=True).stdout.splitlines()
     else:
         names = [str(p.relative_to(TOP)) for p in TOP.rglob("*")
-                 if p.is_file() and p.relative_to(TOP).parts[0] != "build"]
+                 if p.relative_to(TOP).parts[0] not in ("build", ".git")]
     return sorted(n for n in names if (TOP / n).is_file())
 
 
