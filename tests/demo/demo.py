@@ -52,7 +52,7 @@ mode = selective
 comm = {name}g?
 mode = managed
 [target others]
-exe = *
+comm = *
 mode = exclude
 """
 

@@ -21,7 +21,7 @@ CONFIG = """\
 comm = {name}?
 mode = managed
 [target others]
-exe = *
+comm = *
 mode = exclude
 """
 

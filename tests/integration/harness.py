@@ -325,7 +325,7 @@ class Test:
         return "\n".join([
             *lines,
             "[target test]", f"exe = {self.folder}/*", f"mode = {mode}",
-            "[target others]", "exe = *", "mode = exclude", ""])
+            "[target others]", "comm = *", "mode = exclude", ""])
 
     def daemon(self, config=None, args=(), env=(), wait=True):
         daemon = Daemon(self.folder, config or self.config(), args, env)
