@@ -19,7 +19,7 @@ struct inject;
 
 enum {
 	INJECT_AGAIN = 1, /* nothing to read, or no room for a request now */
-	INJECT_LOST,	  /* the injector is gone; start a new one */
+	INJECT_LOST, /* the injector is gone; start a new one */
 };
 
 /*
@@ -30,7 +30,10 @@ enum {
  */
 int inject_new(const char *path, struct inject **ret);
 
-/* Close the socket; the injector exits by itself. NULL in, NULL out. */
+/*
+ * Close the socket; the injector exits by itself when its last request is
+ * done. Waits for that for 100 ms at most. NULL in, NULL out.
+ */
 struct inject *inject_free(struct inject *inject);
 
 /* Poll this for reading; valid as long as @inject. */
