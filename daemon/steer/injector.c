@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "injector.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <ksmd-plus/inject.h>
+
+#include "advise.h"
+#include "attempt.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "injectee.h"
+#include "pieces.h"
+#include "threads.h"
+
+/* Stops for one request, before the daemon is asked to ask again. */
+#define MAX_STOPS 4
+
+/*
+ * But one range is finished at least, or a large one would never be: 4,096
+ * stops un-mark 4 GiB of nothing but merged pages.
+ */
+#define MAX_STOPS_RANGE 4096
+
+/* How often a stop that came at a bad moment is tried again at once. */
+#define MAX_TRIES 4
+
+/* How often we come back for a page that we have left in the target. */
+#define MAX_CLEANUPS 50
+
+/* The target runs for at least this long, and for ten times the last hold. */
+#define PAUSE_NSEC  (1000 * NSEC_PER_USEC)
+#define PAUSE_TIMES 10
+
+struct service {
+	const struct root *root;
+	bool vectors;
+};
+
+/* A request, and how far it is. */
+struct job {
+	const struct inject_request *request;
+	struct inject_reply *reply;
+	struct injectee injectee;
+	struct pieces_cursor cursor;
+	struct pieces pieces;
+	bool vectors;
+};
+
+static bool has_ranges(uint32_t op)
+{
+	return op == INJECT_MERGEABLE || op == INJECT_UNMERGEABLE;
+}
+
+static bool request_is_valid(const struct inject_request *q)
+{
+	if (q->op < INJECT_MERGEABLE || q->op > INJECT_PROBE || q->reserved ||
+	    q->pid <= 0 || q->n_ranges > INJECT_MAX_RANGES ||
+	    has_ranges(q->op) != (q->n_ranges > 0))
+		return false;
+	for (uint32_t i = 0; i < q->n_ranges; i++) {
+		const struct range *r = &q->ranges[i];
+
+		if (r->start >= r->end || r->end > INT64_MAX ||
+		    (r->start | r->end) % PAGE_BYTES)
+			return false;
+	}
+	return true;
+}
+
+static void pause_nsec(uint64_t nsec)
+{
+	const struct timespec ts = { .tv_sec = (time_t)(nsec / NSEC_PER_SEC),
+				     .tv_nsec = (long)(nsec % NSEC_PER_SEC) };
+
+	nanosleep(&ts, NULL);
+}
+
+static void pause_after(uint64_t hold_nsec)
+{
+	pause_nsec(MAX(PAUSE_NSEC, hold_nsec * PAUSE_TIMES));
+}
+
+/* Hold some thread once, for @op. The verdict is in *a and in the reply. */
+static void attempt_once(struct job *job, uint32_t op, struct attempt *a)
+{
+	struct inject_reply *reply = job->reply;
+	int r;
+
+	*a = (struct attempt){
+		.injectee = &job->injectee,
+		.op = op,
+		.pieces = &job->pieces,
+		.vectors = job->vectors,
+	};
+	r = threads_choose(job->injectee.dir, &a->tid);
+	if (r) {
+		a->result = INJECT_RETRY;
+		a->reason = (enum inject_reason)r;
+	} else {
+		attempt_run(a);
+	}
+	if (a->result != INJECT_DONE && a->result != INJECT_MORE &&
+	    injectee_is_gone(&job->injectee))
+		a->result = INJECT_GONE;
+	reply->n_stops += a->hold_nsec > 0;
+	reply->n_repaired += a->repaired;
+	reply->hold_nsec = MAX(reply->hold_nsec, a->hold_nsec);
+}
+
+/* Moments pass by themselves; other reasons to retry take longer. */
+static bool worth_another_try(const struct attempt *a)
+{
+	return a->result == INJECT_RETRY &&
+	       (a->reason == INJECT_REASON_SIGNAL ||
+		a->reason == INJECT_REASON_RSEQ ||
+		a->reason == INJECT_REASON_NO_THREAD);
+}
+
+static bool may_go_on(const struct job *job, uint32_t n_stops)
+{
+	return n_stops < MAX_STOPS ||
+	       (job->cursor.n_done == 0 && n_stops < MAX_STOPS_RANGE);
+}
+
+/* Attempts until all is done, enough is done or it cannot go on. */
+static void attempt_all(struct job *job, struct attempt *a)
+{
+	const struct inject_request *q = job->request;
+	uint32_t n_stops = 0, n_tries = 0;
+
+	for (;;) {
+		if (has_ranges(q->op))
+			pieces_cut(q, &job->cursor, job->injectee.pagemap,
+				   &job->pieces);
+		attempt_once(job, q->op, a);
+		pieces_advance(&job->pieces, a->n_done, &job->cursor);
+		if (a->error)
+			job->reply->error = a->error;
+		if (a->n_done > 0)
+			n_tries = 0;
+		if (a->result == INJECT_DONE &&
+		    job->cursor.n_done < q->n_ranges)
+			a->result = INJECT_MORE;
+		if (a->result == INJECT_MORE
+			    ? !may_go_on(job, ++n_stops)
+			    : !worth_another_try(a) || ++n_tries >= MAX_TRIES)
+			return;
+		pause_after(a->hold_nsec);
+	}
+}
+
+/* A signal may have come before the page for the vector was unmapped. */
+static void clean_up(struct job *job)
+{
+	struct attempt a;
+
+	for (int i = 0; job->injectee.scratch && i < MAX_CLEANUPS; i++) {
+		attempt_once(job, 0, &a);
+		if (a.result == INJECT_GONE)
+			return;
+		if (job->injectee.scratch)
+			pause_after(a.hold_nsec);
+	}
+}
+
+static void serve(const struct service *s, const struct inject_request *q,
+		  int pidfd, struct inject_reply *reply)
+{
+	const struct process_id id = { q->pid, q->start_time };
+	struct job job = { .request = q,
+			   .reply = reply,
+			   .injectee = INJECTEE_NONE,
+			   .vectors = s->vectors };
+	struct attempt a = { 0 };
+	int r = injectee_open(s->root, id, pidfd, &job.injectee,
+			      &reply->reason);
+
+	if (r) {
+		reply->result = r == INJECTEE_GONE     ? INJECT_GONE
+				: r == INJECTEE_NEVER  ? INJECT_SKIP
+				: r == INJECTEE_REASON ? INJECT_RETRY
+						       : INJECT_FAILED;
+		reply->error = r < 0 ? -r : 0;
+		return;
+	}
+	attempt_all(&job, &a);
+	clean_up(&job);
+	injectee_close(&job.injectee);
+	/* After some progress the target is not untouched any more. */
+	if (a.result == INJECT_RETRY && (job.cursor.n_done || job.cursor.next))
+		a.result = INJECT_MORE;
+	reply->result = a.result;
+	reply->reason = a.reason;
+	reply->n_done = job.cursor.n_done;
+}
+
+/* The one descriptor that came with @msg, or -1; others are closed. */
+static int take_descriptor(struct msghdr *msg)
+{
+	int fds[8], fd = -1;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
+	     c = CMSG_NXTHDR(msg, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
+		for (size_t i = 0; i < n; i++) {
+			close_fd(fd);
+			fd = fds[i];
+		}
+	}
+	return fd;
+}
+
+/*
+ * One message. Return: its length, 0 at the end of all, or negative errno;
+ * *ret_pidfd is the caller's to close.
+ */
+static ssize_t receive(int socket, struct inject_request *q, int *ret_pidfd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(8 * sizeof(int))];
+	struct iovec iov = { q, sizeof(*q) };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+	*ret_pidfd = take_descriptor(&msg);
+	return n;
+}
+
+int injector_run(const struct root *root, int socket, bool single_calls)
+{
+	const struct service s = {
+		.root = root,
+		.vectors = !single_calls && advise_has_vectors(),
+	};
+
+	for (;;) {
+		struct inject_reply reply = { .result = INJECT_FAILED,
+					      .error = EBADMSG };
+		struct inject_request q = { 0 };
+		_cleanup_close_ int pidfd = -1;
+		ssize_t n = receive(socket, &q, &pidfd);
+
+		if (n <= 0)
+			return (int)n;
+		reply.cookie = q.cookie;
+		if (n == sizeof(q) && pidfd >= 0 && request_is_valid(&q)) {
+			reply.error = 0;
+			serve(&s, &q, pidfd, &reply);
+		}
+		if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
+			return errno == EPIPE || errno == ECONNRESET ? 0
+								     : -errno;
+	}
+}
