@@ -2,7 +2,8 @@
 /*
  * vec - a growing array of any type
  *
- *	struct { struct range *v; size_t n, cap; } ranges = { 0 };
+ *	struct ranges VEC(struct range);
+ *	struct ranges ranges = { 0 };
  *
  *	r = vec_push(&ranges, ((struct range){ a, b }));
  *	vec_free(&ranges);
@@ -15,8 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The body of a struct: `struct NAME VEC(TYPE);` */
 #define VEC(type)                                                              \
-	struct {                                                               \
+	{                                                                      \
 		type *v;                                                       \
 		size_t n;                                                      \
 		size_t cap;                                                    \

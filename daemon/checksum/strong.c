@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "checksum.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <xxhash.h>
+
+_Static_assert(STRONG_SECRET_BYTES >= XXH3_SECRET_SIZE_MIN,
+	       "XXH3 takes no shorter secret");
+
+int strong_key_make(struct strong_key *ret)
+{
+	struct strong_key key;
+	ssize_t n = getrandom(key.secret, sizeof(key.secret), 0);
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n != sizeof(key.secret))
+		return -EIO;
+	*ret = key;
+	return 0;
+}
+
+uint64_t strong_hash(const struct strong_key *key, const void *page)
+{
+	return XXH3_64bits_withSecret(page, PAGE_BYTES, key->secret,
+				      sizeof(key->secret));
+}

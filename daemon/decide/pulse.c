@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "pulse.h"
+
+#include "cleanup.h"
+#include "clock.h"
+
+/* Facts 1.3: judge after three completed scans. */
+#define JUDGE_SCANS 3U
+/* With the promise kept, wait this long for more than was promised. */
+#define QUIET_USEC  (60 * USEC_PER_MSEC)
+/* First guess, between a merged page's cost and a merging one's. */
+#define PAGE_NSEC_GUESS 2000U
+/* The dearest page there is: facts 1.6, times two. */
+#define PAGE_NSEC_WORST 14000ULL
+
+static void pace_set(struct pulse *p)
+{
+	uint64_t pages = PULSE_BATCH_NSEC / MAX(p->page_nsec, 1U);
+	uint64_t batch, sleep;
+
+	pages = MIN(MAX(pages, (uint64_t)PULSE_MIN_PAGES),
+		    (uint64_t)PULSE_MAX_PAGES);
+	batch = pages * p->page_nsec;
+	/* batch / (batch + sleep) = share */
+	sleep = batch * (10000 - p->cpu_permyriad) / p->cpu_permyriad;
+	p->pace.pages_to_scan = (uint32_t)pages;
+	/* never 0: ksmd would spin (facts 1.8) */
+	p->pace.sleep_msec =
+		(uint32_t)MAX(sleep / 1000000, (uint64_t)1);
+}
+
+void pulse_begin(struct pulse *p, const struct pulse_sample *now,
+		 uint64_t promised, uint64_t registered,
+		 uint32_t cpu_permyriad)
+{
+	uint64_t work_usec = registered * PAGE_NSEC_WORST / 1000 *
+			     (JUDGE_SCANS + 1) * 10000 / cpu_permyriad;
+
+	*p = (struct pulse){
+		.start = *now,
+		.last = *now,
+		.promised = promised,
+		.deadline_usec = now->now_usec + 10 * USEC_PER_SEC +
+				 work_usec,
+		.scan_saved = now->saved,
+		.scan_count = now->full_scans,
+		.growth_usec = now->now_usec,
+		.page_nsec = PAGE_NSEC_GUESS,
+		.cpu_permyriad = cpu_permyriad,
+	};
+	pace_set(p);
+}
+
+/* Follow the measured cost, by halves: a scan's phases differ widely. */
+static void cost_learn(struct pulse *p, const struct pulse_sample *now)
+{
+	uint64_t pages = now->scanned - p->last.scanned;
+	uint64_t nsec = now->ksmd_nsec - p->last.ksmd_nsec;
+	uint64_t cost;
+
+	if (pages < PULSE_MIN_PAGES)
+		return;
+	cost = MIN(MAX(nsec / pages, 50ULL), PAGE_NSEC_WORST);
+	p->page_nsec = (uint32_t)((p->page_nsec + cost) / 2);
+	pace_set(p);
+}
+
+enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
+{
+	cost_learn(p, now);
+	if (now->saved > p->last.saved)
+		p->growth_usec = now->now_usec;
+	p->last = *now;
+	if (now->full_scans != p->scan_count) {
+		p->idle_scans = now->saved > p->scan_saved ?
+					0 :
+					p->idle_scans + now->full_scans -
+						p->scan_count;
+		p->scan_count = now->full_scans;
+		p->scan_saved = now->saved;
+	}
+	if (now->saved >= p->start.saved + p->promised &&
+	    now->now_usec >= p->growth_usec + QUIET_USEC)
+		return PULSE_MERGED;
+	if (now->full_scans >= p->start.full_scans + JUDGE_SCANS + 1 &&
+	    p->idle_scans)
+		return PULSE_STALLED;
+	return now->now_usec >= p->deadline_usec ? PULSE_TIMEOUT : PULSE_GO_ON;
+}
+
+bool pulse_is_worth(uint64_t promised, uint64_t registered,
+		    uint64_t waited_usec)
+{
+	/* one page in 256 for a scan of everything, or 4 MiB at once */
+	if (promised >= 1024 || promised * 256 >= registered)
+		return promised > 0;
+	return promised && waited_usec >= PULSE_PATIENCE_USEC;
+}
+
+const char *pulse_verdict_name(enum pulse_verdict verdict)
+{
+	static const char *const names[] = {
+		[PULSE_GO_ON] = "goes on",
+		[PULSE_MERGED] = "merged what was promised",
+		[PULSE_STALLED] = "nothing more to merge",
+		[PULSE_TIMEOUT] = "out of time",
+	};
+
+	return names[verdict];
+}

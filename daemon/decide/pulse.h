@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pulse - when ksmd should run, how fast, and when it has done its work
+ *
+ * A merge takes up to three completed scans (facts 1.3), so a pulse lasts
+ * until what was promised is merged and nothing more comes, or until three
+ * full scans have passed and the last one brought nothing, or until its time
+ * is over. The pace of ksmd is set by batch and sleep so that it keeps to its
+ * share of a CPU; the cost of a page is measured as it goes, since it depends
+ * on what there is: 0.3 us for a merged page, 7 us for one that merges.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pulse_pace {
+	uint32_t pages_to_scan;
+	uint32_t sleep_msec;
+};
+
+/* What is observed now. */
+struct pulse_sample {
+	uint64_t now_usec;
+	uint64_t saved;	     /* pages: pages_sharing + ksm_zero_pages */
+	uint64_t full_scans;
+	uint64_t scanned;    /* pages_scanned; 0 where the kernel has none */
+	uint64_t ksmd_nsec;  /* its CPU time */
+};
+
+enum pulse_verdict {
+	PULSE_GO_ON,
+	PULSE_MERGED,	/* the promise is kept */
+	PULSE_STALLED,	/* three scans, and the last brought nothing */
+	PULSE_TIMEOUT,
+};
+
+struct pulse {
+	struct pulse_sample start;
+	struct pulse_sample last;
+	struct pulse_pace pace;
+	uint64_t promised;
+	uint64_t deadline_usec;
+	uint64_t scan_saved;	 /* saved when full_scans last moved */
+	uint64_t scan_count;	 /* full_scans then */
+	uint64_t idle_scans;	 /* completed scans that brought nothing */
+	uint64_t growth_usec;	 /* when saved last grew */
+	uint32_t page_nsec;	 /* cost of a page, smoothed */
+	uint32_t cpu_permyriad;
+};
+
+/*
+ * A batch lasts about this long: a write to "run" waits for its end, and a
+ * pulse cannot stop sooner.
+ */
+#define PULSE_BATCH_NSEC 25000000ULL
+#define PULSE_MIN_PAGES	 500U
+#define PULSE_MAX_PAGES	 60000U
+
+/* Rest: often enough to free what dead processes left behind, cheap enough to
+ * cost less than a thousandth of a CPU. */
+#define PULSE_REST_PAGES 500U
+#define PULSE_REST_MSEC	 10000U
+
+/*
+ * Begin a pulse that is to save @promised pages. @registered: pages that
+ * ksmd has to look at in a full scan, as far as known; bounds the time.
+ * @cpu_permyriad: ksmd's share of a CPU, 1 to 10000.
+ */
+void pulse_begin(struct pulse *pulse, const struct pulse_sample *now,
+		 uint64_t promised, uint64_t registered,
+		 uint32_t cpu_permyriad);
+
+/* Take in a sample; pulse->pace is what the knobs should be now. */
+enum pulse_verdict pulse_step(struct pulse *pulse,
+			      const struct pulse_sample *now);
+
+/*
+ * Whether a pulse pays for itself: ksmd looks at @registered pages up to three
+ * times to save @promised. @waited_usec: how long the oldest promise has
+ * waited; what is small goes along after PULSE_PATIENCE_USEC.
+ */
+bool pulse_is_worth(uint64_t promised, uint64_t registered,
+		    uint64_t waited_usec);
+
+#define PULSE_PATIENCE_USEC 20000000ULL
+
+const char *pulse_verdict_name(enum pulse_verdict verdict);

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "track.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+/* CRC-32C of a page of zeros: <checksum.h>, which decide does not know. */
+#define CRC_ZERO_PAGE 0x98f94189U
+
+struct region_table VEC(struct region *);
+struct numbers VEC(uint32_t);
+
+struct track {
+	struct index *index;
+	struct region_table regions; /* NULL where a number is free */
+	struct numbers free_numbers;
+	struct numbers queue; /* regions with candidates, oldest first */
+	uint64_t max_bytes;
+	uint64_t region_bytes;
+	uint64_t n_regions;
+	uint64_t n_pages;
+	uint64_t n_candidates;
+	uint64_t n_duplicates;
+	uint64_t n_merged;
+	uint64_t n_broken;
+	uint64_t n_regions_lost;
+	uint32_t n_pulses;
+	uint32_t n_rounds;
+	bool zero_pages;
+};
+
+int track_new(uint64_t max_bytes, uint64_t seed, bool zero_pages,
+	      struct track **ret)
+{
+	_cleanup_free_ struct track *track = calloc(1, sizeof(*track));
+	int r;
+
+	if (!track)
+		return -ENOMEM;
+	track->max_bytes = max_bytes;
+	track->zero_pages = zero_pages;
+	/* two thirds: what 11.1 bytes are of 16 */
+	r = index_new(max_bytes / 3 * 2, seed, &track->index);
+	if (r)
+		return r;
+	*ret = TAKE_PTR(track);
+	return 0;
+}
+
+struct track *track_free(struct track *track)
+{
+	if (!track)
+		return NULL;
+	for (size_t i = 0; i < track->regions.n; i++) {
+		if (track->regions.v[i])
+			free(track->regions.v[i]->crc);
+		free(track->regions.v[i]);
+	}
+	vec_free(&track->regions);
+	vec_free(&track->free_numbers);
+	vec_free(&track->queue);
+	index_free(track->index);
+	free(track);
+	return NULL;
+}
+
+int track_region_add(struct track *track, uint64_t base, uint32_t owner,
+		     uint32_t domain, uint32_t *ret)
+{
+	_cleanup_free_ struct region *region = NULL;
+	uint32_t number;
+
+	if (track->region_bytes + sizeof(*region) > track->max_bytes / 3 ||
+	    track->regions.n >= INDEX_MAX_REGIONS) {
+		track->n_regions_lost++;
+		return 1;
+	}
+	region = calloc(1, sizeof(*region));
+	if (!region)
+		return -ENOMEM;
+	region->base = base;
+	region->owner = owner;
+	region->domain = domain;
+	if (track->free_numbers.n) {
+		number = track->free_numbers.v[--track->free_numbers.n];
+		track->regions.v[number] = TAKE_PTR(region);
+	} else {
+		number = (uint32_t)track->regions.n;
+		/* room for its return, so that removing cannot fail */
+		if (vec_reserve(&track->free_numbers, track->regions.n + 1) ||
+		    vec_push(&track->regions, region))
+			return -ENOMEM;
+		TAKE_PTR(region);
+	}
+	track->n_regions++;
+	track->region_bytes += sizeof(*region);
+	*ret = number;
+	return 0;
+}
+
+const struct region *track_region(const struct track *track, uint32_t region)
+{
+	assert(region < track->regions.n && track->regions.v[region]);
+	return track->regions.v[region];
+}
+
+uint32_t track_crc(const struct region *region, unsigned int page)
+{
+	assert(pagemask_test(&region->known, page));
+	return region->crc[pagemask_rank(&region->known, page)];
+}
+
+/* Domains share the index: each sees the checksums through its own mask. */
+static uint32_t key_of(const struct region *region, uint32_t crc)
+{
+	return crc ^ region->domain * 0x9E3779B1U;
+}
+
+static void mask_drop(struct pagemask *mask, unsigned int page, uint64_t *n)
+{
+	if (pagemask_test(mask, page)) {
+		pagemask_clear(mask, page);
+		(*n)--;
+	}
+}
+
+/* Forget all verdicts on a page whose content is not what it was. */
+static void page_reset(struct track *track, struct region *region,
+		       unsigned int page)
+{
+	mask_drop(&region->candidate, page, &track->n_candidates);
+	mask_drop(&region->duplicate, page, &track->n_duplicates);
+	pagemask_clear(&region->rejected, page);
+	pagemask_clear(&region->failed, page);
+}
+
+static void page_forget(struct track *track, struct page_ref ref, uint32_t crc)
+{
+	struct region *region = track->regions.v[ref.region];
+
+	index_remove(track->index, key_of(region, crc), ref);
+	page_reset(track, region, ref.page);
+	mask_drop(&region->merged, ref.page, &track->n_merged);
+}
+
+void track_region_remove(struct track *track, uint32_t number)
+{
+	struct region *region = track->regions.v[number];
+	unsigned int rank = 0;
+
+	for (unsigned int i = pagemask_next(&region->known, 0);
+	     i < REGION_PAGES; i = pagemask_next(&region->known, i + 1))
+		page_forget(track,
+			    (struct page_ref){ number, (uint16_t)i },
+			    region->crc[rank++]);
+	track->n_pages -= rank;
+	track->region_bytes -= sizeof(*region) + rank * sizeof(uint32_t);
+	if (region->queued) {
+		size_t at = 0;
+
+		while (track->queue.v[at] != number)
+			at++;
+		memmove(&track->queue.v[at], &track->queue.v[at + 1],
+			(--track->queue.n - at) * sizeof(uint32_t));
+	}
+	free(region->crc);
+	free(region);
+	track->regions.v[number] = NULL;
+	track->n_regions--;
+	track->free_numbers.v[track->free_numbers.n++] = number;
+}
+
+static int candidate_add(struct track *track, struct page_ref ref)
+{
+	struct region *region = track->regions.v[ref.region];
+
+	if (pagemask_test(&region->candidate, ref.page))
+		return 0;
+	if (!region->queued) {
+		int r = vec_push(&track->queue, ref.region);
+
+		if (r)
+			return r;
+		region->queued = true;
+	}
+	pagemask_set(&region->candidate, ref.page);
+	track->n_candidates++;
+	return 0;
+}
+
+/* A page whose merge a completed pulse did not bring, and one it did. */
+static void duplicate_judge(struct track *track, struct region *region,
+			    unsigned int page, const struct look *look)
+{
+	bool merged = pagemask_test(&look->shared, page) &&
+		      pagemask_test(&look->mergeable, page);
+
+	if (merged || (pagemask_test(&look->mergeable, page) &&
+		       track->n_pulses > region->pulse)) {
+		mask_drop(&region->duplicate, page, &track->n_duplicates);
+		if (!merged)
+			pagemask_set(&region->failed, page);
+	}
+}
+
+/* The page's checksum is known: does it have a twin? */
+static int page_compare(struct track *track, struct page_ref ref,
+			uint32_t crc, const struct look *look)
+{
+	struct region *region = track->regions.v[ref.region];
+	const struct region *other;
+	struct index_hit hit;
+	int r;
+
+	if (pagemask_test(&region->duplicate, ref.page) ||
+	    pagemask_test(&region->failed, ref.page))
+		return 0;
+	if (crc == CRC_ZERO_PAGE) {
+		/* a shared page of zeros is the zero page already, or forked */
+		if (!track->zero_pages ||
+		    pagemask_test(&look->shared, ref.page) ||
+		    pagemask_test(&region->rejected, ref.page))
+			return 0;
+		return candidate_add(track, ref);
+	}
+	r = index_put(track->index, key_of(region, crc), ref, &hit);
+	if (r != INDEX_FOUND)
+		return 0;
+	other = track->regions.v[hit.ref.region];
+	if (pagemask_test(&region->merged, ref.page) &&
+	    (pagemask_test(&other->merged, hit.ref.page) ||
+	     pagemask_test(&other->failed, hit.ref.page)))
+		return 0;
+	/* only other frames are evidence: an alias waits until there is one */
+	if (!hit.duplicate && (pagemask_test(&look->alias, ref.page) ||
+			       pagemask_test(&region->rejected, ref.page)))
+		return 0;
+	r = candidate_add(track, ref);
+	return r ? r : candidate_add(track, hit.ref);
+}
+
+/* Store the checksum set of this look; what is gone is forgotten. */
+static int crcs_replace(struct track *track, uint32_t number,
+			const struct look *look)
+{
+	struct region *region = track->regions.v[number];
+	_cleanup_free_ uint32_t *crc = NULL;
+	struct pagemask known = { 0 };
+	unsigned int n_old = pagemask_count(&region->known), n = 0, rank = 0;
+
+	crc = malloc(REGION_PAGES * sizeof(*crc));
+	if (!crc)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < REGION_PAGES; i++) {
+		struct page_ref ref = { number, (uint16_t)i };
+		bool had = pagemask_test(&region->known, i);
+		uint32_t old = had ? region->crc[rank++] : 0;
+		bool checked = pagemask_test(&look->checked, i);
+
+		if (had && !pagemask_test(&look->present, i)) {
+			page_forget(track, ref, old);
+		} else if (checked || had) {
+			if (had && checked && look->crc[i] != old)
+				page_forget(track, ref, old);
+			crc[n++] = checked ? look->crc[i] : old;
+			pagemask_set(&known, i);
+		}
+	}
+	free(region->crc);
+	region->crc = n ? realloc(crc, n * sizeof(*crc)) : NULL;
+	if (n)
+		TAKE_PTR(crc);
+	region->known = known;
+	track->n_pages += n;
+	track->n_pages -= n_old;
+	track->region_bytes += n * sizeof(*crc);
+	track->region_bytes -= n_old * sizeof(*crc);
+	return 0;
+}
+
+static void merged_update(struct track *track, struct region *region,
+			  const struct look *look)
+{
+	for (unsigned int w = 0; w < PAGEMASK_WORDS; w++) {
+		uint64_t was = region->merged.words[w];
+		uint64_t is = look->shared.words[w] &
+			      look->mergeable.words[w] &
+			      region->known.words[w];
+
+		track->n_broken += (uint64_t)__builtin_popcountll(
+			was & ~is & look->present.words[w]);
+		track->n_merged += (uint64_t)__builtin_popcountll(is);
+		track->n_merged -= (uint64_t)__builtin_popcountll(was);
+		region->merged.words[w] = is;
+	}
+}
+
+int track_look(struct track *track, uint32_t number, const struct look *look)
+{
+	struct region *region = track->regions.v[number];
+	int r = crcs_replace(track, number, look);
+	unsigned int rank = 0;
+
+	if (r)
+		return r;
+	region->huge = look->huge;
+	merged_update(track, region, look);
+	for (unsigned int i = pagemask_next(&region->known, 0);
+	     i < REGION_PAGES; i = pagemask_next(&region->known, i + 1)) {
+		uint32_t crc = region->crc[rank++];
+
+		if (pagemask_test(&region->duplicate, i))
+			duplicate_judge(track, region, i, look);
+		if (!pagemask_test(&look->checked, i))
+			continue;
+		r = page_compare(track,
+				 (struct page_ref){ number, (uint16_t)i }, crc,
+				 look);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int track_take(struct track *track, uint64_t max_pages,
+	       struct track_queue *queue)
+{
+	uint64_t n_pages = 0;
+	size_t n = 0;
+	int r = 0;
+
+	while (n < track->queue.n && n_pages < max_pages) {
+		uint32_t number = track->queue.v[n];
+		struct region *region = track->regions.v[number];
+
+		r = vec_push(queue, ((struct track_candidates){
+					    number, region->candidate }));
+		if (r)
+			break;
+		n_pages += pagemask_count(&region->candidate);
+		memset(&region->candidate, 0, sizeof(region->candidate));
+		region->queued = false;
+		n++;
+	}
+	if (n)
+		memmove(track->queue.v, track->queue.v + n,
+			(track->queue.n - n) * sizeof(uint32_t));
+	track->queue.n -= n;
+	track->n_candidates -= n_pages;
+	return r;
+}
+
+void track_confirm(struct track *track, struct page_ref ref)
+{
+	struct region *region = track->regions.v[ref.region];
+
+	if (!region || !pagemask_test(&region->known, ref.page))
+		return;
+	index_mark_duplicate(track->index,
+			     key_of(region, track_crc(region, ref.page)));
+	pagemask_clear(&region->rejected, ref.page);
+	if (pagemask_test(&region->merged, ref.page))
+		return;
+	region->pulse = track->n_pulses;
+	if (!pagemask_test(&region->duplicate, ref.page)) {
+		pagemask_set(&region->duplicate, ref.page);
+		track->n_duplicates++;
+	}
+}
+
+void track_reject(struct track *track, struct page_ref ref)
+{
+	struct region *region = track->regions.v[ref.region];
+
+	if (region && pagemask_test(&region->known, ref.page))
+		pagemask_set(&region->rejected, ref.page);
+}
+
+void track_pulse_done(struct track *track)
+{
+	track->n_pulses++;
+}
+
+void track_round_done(struct track *track)
+{
+	index_age(track->index);
+	if (++track->n_rounds % TRACK_FAILED_ROUNDS)
+		return;
+	for (size_t i = 0; i < track->regions.n; i++)
+		if (track->regions.v[i])
+			memset(&track->regions.v[i]->failed, 0,
+			       sizeof(struct pagemask));
+}
+
+void track_counters(const struct track *track, struct track_counters *ret)
+{
+	*ret = (struct track_counters){
+		.regions = track->n_regions,
+		.pages = track->n_pages,
+		.candidates = track->n_candidates,
+		.duplicates = track->n_duplicates,
+		.merged = track->n_merged,
+		.broken = track->n_broken,
+		.regions_lost = track->n_regions_lost,
+		.bytes = track->region_bytes + index_bytes(track->index),
+	};
+}

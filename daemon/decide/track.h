@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * track - what is known of each page, and which look like duplicates
+ *
+ * Owns the regions, their checksums, the index, and the queue of regions with
+ * candidates. A worker's look at a region goes in; candidates for the settle
+ * stage come out; what settle and the pulses found goes in again.
+ *
+ * The life of a page:
+ *	unknown -> known: its checksum is stored
+ *	known -> candidate: another page had the same checksum
+ *	candidate -> duplicate: settle found both equal and on two frames
+ *	candidate -> rejected: it did not; not tried again with this content,
+ *		     until other pages prove that the content is duplicate
+ *	duplicate -> merged: seen on a shared frame in a mergeable mapping
+ *	duplicate -> failed: a pulse passed without; not tried again with this
+ *		     content for TRACK_FAILED_ROUNDS rounds
+ *
+ * Memory: 4 bytes per page, and 448 per region (under 4.9 per page where
+ * regions are dense), beside the index. Past @max_bytes no new region is
+ * taken; what is left out is counted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ksmd-plus/types.h>
+
+#include "index.h"
+#include "pagemask.h"
+#include "vec.h"
+
+struct track;
+
+/* What a worker saw of one region. */
+struct look {
+	struct pagemask present;   /* anonymous, in a mapping we may touch */
+	struct pagemask shared;	   /* ... mapped more than once */
+	struct pagemask mergeable; /* ... in a mergeable mapping */
+	struct pagemask checked;   /* crc[] is valid */
+	struct pagemask alias;	   /* ... known from the same frame elsewhere */
+	bool huge;		   /* in a transparent huge page */
+	uint32_t crc[REGION_PAGES];
+};
+
+/* What planning and reading want to know of one region. */
+struct region {
+	uint64_t base;
+	uint32_t owner;	     /* the caller's number of the process */
+	uint32_t domain;
+	uint32_t pulse;	     /* pulses completed when duplicates were found */
+	bool huge;
+	bool queued;	     /* has candidates and stands in the queue */
+	struct pagemask known;
+	struct pagemask merged;
+	struct pagemask candidate;
+	struct pagemask duplicate;
+	struct pagemask rejected;
+	struct pagemask failed;
+	uint32_t *crc;	     /* of the known pages, in order; owned */
+};
+
+struct track_counters {
+	uint64_t regions;
+	uint64_t pages;	       /* known */
+	uint64_t candidates;
+	uint64_t duplicates;   /* settled and not merged yet */
+	uint64_t merged;       /* seen merged at the last look */
+	uint64_t broken;       /* were merged and are no more; since start */
+	uint64_t regions_lost; /* not taken for want of memory */
+	uint64_t bytes;	       /* of regions and index */
+};
+
+/* A candidate region for the settle stage. */
+struct track_candidates {
+	uint32_t region;
+	struct pagemask pages;
+};
+
+struct track_queue VEC(struct track_candidates);
+
+/* Rounds after which a page that no pulse could merge is tried again. */
+#define TRACK_FAILED_ROUNDS 16
+
+/* @seed keys the index; @zero_pages: all-zero pages are candidates too. */
+int track_new(uint64_t max_bytes, uint64_t seed, bool zero_pages,
+	      struct track **ret);
+struct track *track_free(struct track *track);
+
+/*
+ * A new region of @owner. Return: 0 with its number in *ret, 1 if the bound
+ * is reached, or -ENOMEM.
+ */
+int track_region_add(struct track *track, uint64_t base, uint32_t owner,
+		     uint32_t domain, uint32_t *ret);
+
+/* Forget a region with all its pages. */
+void track_region_remove(struct track *track, uint32_t region);
+
+/* The region's record: valid until it is removed. */
+const struct region *track_region(const struct track *track, uint32_t region);
+
+/* The checksum of a known page. */
+uint32_t track_crc(const struct region *region, unsigned int page);
+
+/* Take in what a worker saw. 0 or -ENOMEM, then the region is unchanged. */
+int track_look(struct track *track, uint32_t region, const struct look *look);
+
+/*
+ * Move candidates of whole regions out of the queue into @queue, up to about
+ * @max_pages, oldest first. 0 or -ENOMEM (some may have been moved).
+ */
+int track_take(struct track *track, uint64_t max_pages,
+	       struct track_queue *queue);
+
+/* The settle stage's verdicts on one page. */
+void track_confirm(struct track *track, struct page_ref ref);
+void track_reject(struct track *track, struct page_ref ref);
+
+/* A pulse was completed; or a round has read everything. */
+void track_pulse_done(struct track *track);
+void track_round_done(struct track *track);
+
+void track_counters(const struct track *track, struct track_counters *ret);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ksm - the kernel's own counters, /sys/kernel/mm/ksm
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "files.h"
+
+#define KSM_DIR "kernel/mm/ksm"
+
+struct ksm_counters {
+	uint64_t run;
+	uint64_t pages_shared;
+	uint64_t pages_sharing;	  /* pages saved by merging */
+	uint64_t pages_unshared;
+	uint64_t pages_volatile;
+	uint64_t full_scans;
+	uint64_t pages_scanned;	  /* 0 before 6.6 */
+	uint64_t ksm_zero_pages;  /* pages saved by the zero page; 6.6 */
+};
+
+/* 0 or negative errno: -ENOENT where the kernel has no KSM. */
+int ksm_read(const struct root *root, struct ksm_counters *ret);
+
+/* Pages that need no frame of their own now. */
+static inline uint64_t ksm_saved(const struct ksm_counters *c)
+{
+	return c->pages_sharing + c->ksm_zero_pages;
+}
+
+/* The pid of the kernel thread ksmd, or 0 if there is none in sight. */
+pid_t ksm_find_ksmd(const struct root *root);

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+/* include/linux/sched.h: PF_KTHREAD; part of field 9 of stat. */
+#define PF_KTHREAD_BIT 0x00200000UL
+
+/* These mean "the process is not there any more" while walking /proc. */
+static int gone_or(int error)
+{
+	return error == ENOENT || error == ESRCH ? PROCESS_GONE : -error;
+}
+
+/* The comm may hold blanks and ')': it ends at the last ')' of the line. */
+static int stat_parse(char *text, struct process_stat *ret)
+{
+	char *open = strchr(text, '('), *close = strrchr(text, ')');
+	struct process_stat st = { 0 };
+	unsigned long flags;
+	unsigned long long start;
+
+	if (!open || !close || close < open)
+		return -EINVAL;
+	*close = '\0';
+	snprintf(st.comm, sizeof(st.comm), "%s", open + 1);
+	if (sscanf(close + 1,
+		   " %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u "
+		   "%*d %*d %*d %*d %*d %*d %llu",
+		   &st.state, &flags, &start) != 3)
+		return -EINVAL;
+	st.kernel_thread = flags & PF_KTHREAD_BIT;
+	st.start_time = start;
+	*ret = st;
+	return 0;
+}
+
+int process_stat_read(const struct root *root, pid_t pid,
+		      struct process_stat *ret)
+{
+	char path[32], text[1024];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/stat", pid);
+	n = file_read(root->proc, path, text, sizeof(text));
+	if (n < 0)
+		return gone_or((int)-n);
+	if (n == 0)
+		return PROCESS_GONE;
+	return stat_parse(text, ret);
+}
+
+static int start_time_is(const struct root *root, struct process_id id)
+{
+	struct process_stat st;
+	int r = process_stat_read(root, id.pid, &st);
+
+	if (r)
+		return r;
+	if (st.start_time != id.start_time || st.state == 'Z' ||
+	    st.state == 'X')
+		return PROCESS_GONE;
+	return 0;
+}
+
+int process_open(const struct root *root, struct process_id id,
+		 struct process *ret)
+{
+	_cleanup_(process_close) struct process p = PROCESS_NONE;
+	char path[32];
+	int r = start_time_is(root, id);
+
+	if (r)
+		return r;
+	p.id = id;
+	p.pidfd = (int)syscall(SYS_pidfd_open, id.pid, 0);
+	if (p.pidfd < 0)
+		return gone_or(errno);
+	snprintf(path, sizeof(path), "%d", id.pid);
+	p.dir = openat(root->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p.dir < 0)
+		return gone_or(errno);
+	p.mem = openat(p.dir, "mem", O_RDONLY | O_CLOEXEC);
+	if (p.mem < 0)
+		return gone_or(errno);
+	p.pagemap = openat(p.dir, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (p.pagemap < 0)
+		return gone_or(errno);
+	r = start_time_is(root, id);
+	if (r)
+		return r;
+	*ret = p;
+	p = PROCESS_NONE;
+	return 0;
+}
+
+void process_close(struct process *p)
+{
+	p->pidfd = close_fd(p->pidfd);
+	p->dir = close_fd(p->dir);
+	p->mem = close_fd(p->mem);
+	p->pagemap = close_fd(p->pagemap);
+}
+
+bool process_is_gone(const struct process *p)
+{
+	struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+static int exe_read(int dir, char **ret)
+{
+	static const char deleted[] = " (deleted)";
+	char path[4097];
+	ssize_t n = readlinkat(dir, "exe", path, sizeof(path) - 1);
+	size_t cut;
+
+	*ret = NULL;
+	if (n < 0)
+		return errno == ENOMEM ? -ENOMEM : 0;
+	path[n] = '\0';
+	cut = (size_t)n;
+	if (cut > sizeof(deleted) - 1 &&
+	    !strcmp(path + cut - (sizeof(deleted) - 1), deleted))
+		path[cut - (sizeof(deleted) - 1)] = '\0';
+	*ret = strdup(path);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/*
+ * Of the lines "ID:CONTROLLERS:PATH" take v2 ("0::"), unless it stands at the
+ * root while a v1 hierarchy does not: on hybrid systems systemd uses its own
+ * named one, and container managers the memory controller.
+ */
+static char *cgroup_choose(char *text)
+{
+	char *best = NULL, *save = NULL;
+	int best_rank = -1;
+
+	for (char *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *controllers = strchr(line, ':'), *path;
+		int rank = 0;
+
+		path = controllers ? strchr(controllers + 1, ':') : NULL;
+		if (!path)
+			continue;
+		*path++ = '\0';
+		if (controllers[1] == '\0')
+			rank = 3;
+		else if (!strcmp(controllers + 1, "name=systemd"))
+			rank = 2;
+		else if (strstr(controllers + 1, "memory"))
+			rank = 1;
+		if (strcmp(path, "/"))
+			rank += 4;
+		if (rank > best_rank) {
+			best = path;
+			best_rank = rank;
+		}
+	}
+	return best;
+}
+
+static bool is_unit(const char *name, size_t len)
+{
+	static const char *const suffixes[] = { ".service", ".scope",
+						".socket", ".mount", ".swap" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		size_t n = strlen(suffixes[i]);
+
+		if (len > n && !memcmp(name + len - n, suffixes[i], n))
+			return true;
+	}
+	return false;
+}
+
+/* The innermost component of the cgroup path that is a unit. */
+static char *unit_of(const char *cgroup)
+{
+	const char *unit = NULL;
+	size_t unit_len = 0;
+
+	for (const char *p = cgroup; *p;) {
+		size_t len = strcspn(p, "/");
+
+		if (is_unit(p, len)) {
+			unit = p;
+			unit_len = len;
+		}
+		p += len;
+		p += strspn(p, "/");
+	}
+	return unit ? strndup(unit, unit_len) : NULL;
+}
+
+static int cgroup_read(int dir, struct process_facts *f)
+{
+	char text[8192], *path;
+	ssize_t n = file_read(dir, "cgroup", text, sizeof(text));
+
+	if (n <= 0)
+		return 0;
+	path = cgroup_choose(text);
+	if (!path)
+		return 0;
+	f->cgroup = strdup(path);
+	if (!f->cgroup)
+		return -ENOMEM;
+	f->unit = unit_of(f->cgroup);
+	return 0;
+}
+
+static int user_read(struct process_facts *f)
+{
+	struct passwd pw, *found = NULL;
+	char buf[4096], number[16];
+
+	snprintf(number, sizeof(number), "%u", f->uid);
+	getpwuid_r(f->uid, &pw, buf, sizeof(buf), &found);
+	f->user = strdup(found ? pw.pw_name : number);
+	return f->user ? 0 : -ENOMEM;
+}
+
+/*
+ * The directory /proc/PID belongs to the effective uid; what is in it belongs
+ * to root when the process is not dumpable (fs/proc/base.c,
+ * task_dump_owner()). For a process of root the two cannot be told apart.
+ */
+static int owner_read(int dir, struct process_facts *f)
+{
+	struct stat d, m;
+
+	if (fstat(dir, &d) < 0 || fstatat(dir, "mem", &m, 0) < 0)
+		return gone_or(errno);
+	f->uid = d.st_uid;
+	f->not_dumpable = m.st_uid != d.st_uid;
+	return 0;
+}
+
+static bool smaps_has_mergeable(int dir)
+{
+	_cleanup_close_ int fd = openat(dir, "smaps", O_RDONLY | O_CLOEXEC);
+	_cleanup_fclose_ FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
+	char line[512];
+
+	if (!f)
+		return false;
+	fd = -1;
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, "VmFlags:", 8) && strstr(line, " mg"))
+			return true;
+	return false;
+}
+
+int process_facts_read(const struct root *root, pid_t pid, bool smaps_too,
+		       struct process_facts *ret)
+{
+	_cleanup_close_ int dir = -1;
+	struct process_facts f = { 0 };
+	struct process_stat st;
+	struct process_ksm ksm;
+	char path[32];
+	int r;
+
+	snprintf(path, sizeof(path), "%d", pid);
+	dir = openat(root->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return gone_or(errno);
+	r = process_stat_read(root, pid, &st);
+	if (r)
+		return r;
+	memcpy(f.comm, st.comm, sizeof(f.comm));
+	f.kernel_thread = st.kernel_thread;
+	r = owner_read(dir, &f);
+	if (!r && !f.kernel_thread)
+		r = exe_read(dir, &f.exe);
+	if (!r)
+		r = cgroup_read(dir, &f);
+	if (!r)
+		r = user_read(&f);
+	if (!r)
+		r = process_ksm_read(dir, &ksm);
+	if (r) {
+		process_facts_clear(&f);
+		return r;
+	}
+	f.self_registered = ksm.mergeable || ksm.merge_any ||
+			    ksm.rmap_items > 0 ||
+			    (smaps_too && smaps_has_mergeable(dir));
+	*ret = f;
+	return 0;
+}
+
+void process_facts_clear(struct process_facts *f)
+{
+	free(f->exe);
+	free(f->cgroup);
+	free(f->unit);
+	free(f->user);
+	memset(f, 0, sizeof(*f));
+}
+
+/* Before 6.14 "ksm_merge_any" is missing; before 6.4 all but rmap_items. */
+int process_ksm_read(int dir, struct process_ksm *ret)
+{
+	struct process_ksm k = { 0 };
+	char text[512], *save = NULL;
+	ssize_t n = file_read(dir, "ksm_stat", text, sizeof(text));
+
+	if (n == -ESRCH)
+		return PROCESS_GONE;
+	if (n < 0)
+		text[0] = '\0';
+	for (char *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		unsigned long long value;
+
+		if (sscanf(line, "ksm_rmap_items %llu", &value) == 1)
+			k.rmap_items = value;
+		else if (sscanf(line, "ksm_zero_pages %llu", &value) == 1)
+			k.zero_pages = value;
+		else if (sscanf(line, "ksm_merging_pages %llu", &value) == 1)
+			k.merging_pages = value;
+		else if (!strcmp(line, "ksm_merge_any: yes"))
+			k.merge_any = true;
+		else if (!strcmp(line, "ksm_mergeable: yes"))
+			k.mergeable = true;
+	}
+	if (!k.merging_pages)
+		file_read_u64(dir, "ksm_merging_pages", &k.merging_pages);
+	*ret = k;
+	return 0;
+}
+
+int process_cpu_nsec(const struct root *root, pid_t pid, uint64_t *ret)
+{
+	char path[32], text[128];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%d/schedstat", pid);
+	n = file_read(root->proc, path, text, sizeof(text));
+	if (n < 0)
+		return gone_or((int)-n);
+	*ret = strtoull(text, NULL, 10);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ledger - what we changed, written down before we change it
+ *
+ * A text file in the runtime directory, appended to with one write(2) per
+ * entry: a SIGKILL at any instant leaves whole lines. Whoever opens it next (a
+ * restart, `ksmd-plus --restore`) knows what to put back:
+ *
+ *	knob NAME ORIGINAL	found before the first change
+ *	wrote NAME VALUE	about to be written by us
+ *	enrol PID START-TIME ADDRESS LENGTH
+ *	whole PID START-TIME	PR_SET_MEMORY_MERGE
+ *	restored NAME		the knob has its original value again
+ *	forget PID START-TIME	withdrawn, or exited
+ *
+ * A line that cannot be understood is skipped: nothing here is trusted more
+ * than the kernel's present state.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ksmd-plus/types.h>
+
+#include "vec.h"
+
+struct ledger;
+
+#define LEDGER_VALUE 24
+
+struct ledger_knob {
+	char name[32];
+	char original[LEDGER_VALUE];
+	char wrote[LEDGER_VALUE];    /* last intention; "" if none */
+	char before[LEDGER_VALUE];   /* the one before it */
+};
+
+struct ledger_ranges VEC(struct range);
+
+struct ledger_process {
+	struct process_id id;
+	bool whole;
+	struct ledger_ranges ranges; /* as asked for, unsorted */
+};
+
+/*
+ * Open or create "ledger" below @dirfd and take in what stands there.
+ * @dry_run: keep everything in memory only.
+ * Return: 0 or negative errno.
+ */
+int ledger_open(int dirfd, bool dry_run, struct ledger **ret);
+
+/* Close; the file stays, unless nothing in it needs putting back. */
+struct ledger *ledger_close(struct ledger *ledger);
+
+/* The entry of knob @name, or NULL; valid until the ledger changes. */
+const struct ledger_knob *ledger_knob(const struct ledger *ledger,
+				      const char *name);
+const struct ledger_process *ledger_process(const struct ledger *ledger,
+					    struct process_id id);
+size_t ledger_processes(const struct ledger *ledger,
+			const struct ledger_process **ret);
+
+/* Each writes its line first; on negative errno do not make the change. */
+int ledger_knob_found(struct ledger *ledger, const char *name,
+		      const char *original);
+int ledger_knob_writes(struct ledger *ledger, const char *name,
+		       const char *value);
+int ledger_enrols(struct ledger *ledger, struct process_id id,
+		  const struct range *ranges, size_t n);
+int ledger_whole(struct ledger *ledger, struct process_id id);
+
+/* The knob has its original value again; the process needs nothing more. */
+int ledger_knob_restored(struct ledger *ledger, const char *name);
+int ledger_forget(struct ledger *ledger, struct process_id id);
