@@ -40,6 +40,7 @@ SPARE_BYTES = 512 << 20         # that the machine keeps
 MERGE_SECONDS = 45              # at most, from the daemon's start
 DONE_SHARE = 0.99               # of what is possible
 QUIET_SECONDS = 8               # without anything saved: it will not be more
+LOOK_SECONDS = 1.5              # between looks at the page tables
 
 MIB = 1 << 20
 PAGES_PER_MIB = MIB // frames.PAGE
@@ -150,6 +151,7 @@ class Demo:
         self.folder = Path(stack.enter_context(
             tempfile.TemporaryDirectory(prefix="ksmd-plus-demo.")))
         self.want = want
+        self.started = time.monotonic()
         self.workers = []
         self.guests = []
         self.status = {}
@@ -194,17 +196,17 @@ class Demo:
             self.guests.append(machine)
 
     def wait_loaded(self):
-        started = time.monotonic()
         for worker in self.workers:
-            while not worker.has_line():
-                self.line.show("loading, "
-                               f"{time.monotonic() - started:.0f} s")
-                time.sleep(0.1)
+            while not worker.has_line(0.1):
+                self.line.show(f"loading, {self.elapsed():.0f} s")
             harness.check(worker.line() == "ready", "a worker failed")
         while not all([g.ready() for g in self.guests]):
-            self.line.show(f"booting, {time.monotonic() - started:.0f} s")
+            self.line.show(f"booting, {self.elapsed():.0f} s")
             time.sleep(0.1)
         self.line.end()
+
+    def elapsed(self):
+        return time.monotonic() - self.started
 
     def pids(self):
         return [w.pid for w in self.workers] + \
@@ -212,43 +214,52 @@ class Demo:
 
     def progress(self, seconds, possible):
         status = self.status
-        saved = status["pages_saved"] - self.saved_before
+        saved = status["pages_saved"] - self.counted_before
         share = saved / possible if possible else 0
         cpu = status["cpu_usec"]
         self.line.show(
             f"{seconds:3.0f} s  [{bar(share)}] {mib(saved)} of "
             f"{mib(possible)}  {status['state']}  CPU: ksmd-plus "
             f"{cpu['daemon'] / 1e6:.1f} s, ksmd {cpu['ksmd'] / 1e6:.1f} s")
-        return saved
+
+    def saved(self):
+        """Pages that share a frame, or need none, and did not at the start:
+        by the page tables, which also show what the kernel frees unasked,
+        such as the zero pages of a huge page that it splits for a merge."""
+        pages, in_frames = frames.saved(self.pids())
+        return pages - in_frames - self.shared_before
 
     def merge(self, possible):
         """Run the daemon until no more comes; what to tell about it."""
         ksmd = harness.ksmd_pid()
         ksmd_before = harness.cpu_seconds(ksmd)
-        self.saved_before = harness.ksm("pages_sharing") + \
+        self.counted_before = harness.ksm("pages_sharing") + \
             harness.ksm("ksm_zero_pages")
         started = time.monotonic()
         daemon = harness.Daemon(self.folder,
                                 CONFIG.format(name=self.name))
         self.stack.callback(daemon.terminate)
         daemon.wait_ready()
-        best, best_at = 0, time.monotonic() - started
+        saved = saved_at = looked_at = 0
         while True:
             seconds = time.monotonic() - started
             self.status = daemon.status()
-            saved = self.progress(seconds, possible)
-            if saved > best:
-                best, best_at = saved, seconds
-            if saved >= DONE_SHARE * possible or seconds > MERGE_SECONDS or \
-               seconds > best_at + QUIET_SECONDS and best:
-                break
+            self.progress(seconds, possible)
+            if seconds > looked_at + LOOK_SECONDS:
+                looked_at = seconds
+                more = self.saved()
+                if more > saved:
+                    saved, saved_at = more, seconds
+                if saved >= DONE_SHARE * possible or \
+                   seconds > MERGE_SECONDS or \
+                   saved and seconds > saved_at + QUIET_SECONDS:
+                    break
             time.sleep(0.25)
         self.line.end()
-        pages, in_frames = frames.saved(self.pids())
         return {
             "saved": saved,
-            "frames": pages - in_frames,
-            "seconds": best_at,
+            "reported": self.status["pages_saved"] - self.counted_before,
+            "seconds": saved_at,
             "ksmd": harness.cpu_seconds(ksmd) - ksmd_before,
             "daemon": self.status["cpu_usec"]["daemon"] / 1e6,
         }
@@ -267,6 +278,7 @@ class Demo:
         self.line.show("counting equal pages", every=0)
         possible = frames.possible(self.pids())
         pages, in_frames = frames.saved(self.pids())
+        self.shared_before = pages - in_frames
         self.line.end()
         print(f"{len(self.pids())} processes hold {mib(pages)} in "
               f"{mib(in_frames)} of memory; {mib(possible)} could be saved")
@@ -277,9 +289,9 @@ class Demo:
     def table(self, possible, told):
         share = 100 * told["saved"] / possible if possible else 0
         rows = [
-            ("saved", mib(told["saved"])),
+            ("saved, by page tables", mib(told["saved"])),
             ("of what was possible", f"{mib(possible)} ({share:.1f} %)"),
-            ("saved, by page tables", mib(told["frames"])),
+            ("saved, as reported", mib(told["reported"])),
             ("seconds", f"{told['seconds']:.1f}"),
             ("CPU of ksmd-plus", f"{told['daemon']:.2f} s"),
             ("CPU of ksmd", f"{told['ksmd']:.2f} s"),
@@ -292,7 +304,7 @@ class Demo:
                 print(f"  {target['name']}, {target['processes']} processes"
                       f"{'':<4} {target['bytes_saved'] / MIB:,.0f} MiB")
         for warning in self.status["warnings"]:
-            print(f"  note: {warning}")
+            print(f"  note: {warning['sentence']}")
         print(f"\nall {len(self.workers)} workers have verified their data; "
               f"{len(self.guests)} virtual machines are alive\n")
 
@@ -369,6 +381,7 @@ def show(want):
             quiet()
     except KeyboardInterrupt:
         print("\ninterrupted")
+        status = 130
     except (harness.Skip, harness.Failed, guest.Unavailable) as e:
         print(f"\nthe demo failed: {e}")
     return say_what_is_left(before, name) or status
