@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * doctor - what a kernel and a machine mean for ksmd-plus
+ *
+ * Pure: facts in, findings out. Who gathers the facts is verb-doctor.c.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kfeat.h"
+
+enum doctor_level {
+	DOCTOR_OK,
+	DOCTOR_NOTE, /* something is missing or different; all works */
+	DOCTOR_WARNING, /* less is merged, or somebody works against us */
+	DOCTOR_PROBLEM, /* ksmd-plus cannot do its work */
+	DOCTOR_LEVEL_MAX_,
+};
+
+enum doctor_daemon { DAEMON_DOWN, DAEMON_UP, DAEMON_FORBIDDEN, DAEMON_MUTE };
+
+struct doctor_facts {
+	struct kfeat kernel;
+	bool root; /* effective uid 0 */
+	uint64_t capabilities; /* effective */
+	unsigned int seccomp; /* our own mode; 0 none */
+	uint64_t page_size;
+	enum doctor_daemon daemon;
+	/* Knobs; meaningful where kernel.ksm. */
+	uint64_t run;
+	uint64_t pages_to_scan;
+	uint64_t sleep_millisecs;
+	uint64_t merge_across_nodes;
+	bool advisor_on;
+};
+
+struct doctor_finding {
+	const char *check; /* a stable name, for scripts */
+	enum doctor_level level;
+	char finding[320];
+	char remedy[320]; /* or "" */
+};
+
+/* More findings than this are never made. */
+#define DOCTOR_FINDINGS_MAX 32
+
+/* Fill @ret, in the order in which they are read. Return: how many. */
+size_t doctor_examine(const struct doctor_facts *facts,
+		      struct doctor_finding ret[DOCTOR_FINDINGS_MAX]);
+
+/* "ok", "note", "warning", "problem" */
+const char *doctor_level_name(enum doctor_level level);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ksmd-plusctl doctor: gather the facts here, let doctor.c judge, print. Works
+ * without a daemon, and as anyone.
+ */
+#include "ctl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "client.h"
+#include "doctor.h"
+#include "json.h"
+#include "log.h"
+
+#define KSM_DIR "kernel/mm/ksm/"
+
+/* Where findings begin: after "problem  process-madvise  ". */
+#define FINDING_COLUMN 26
+
+static uint64_t knob(const struct root *root, const char *path)
+{
+	uint64_t value = 0;
+
+	file_read_u64(root->sys, path, &value);
+	return value;
+}
+
+/* The number after @name in /proc/self/status, 0 if there is none. */
+static uint64_t status_field(const char *status, const char *name, int base)
+{
+	const char *line = strstr(status, name);
+
+	return line ? strtoull(line + strlen(name), NULL, base) : 0;
+}
+
+static void gather_self(const struct root *root, struct doctor_facts *f)
+{
+	_cleanup_free_ char *status = NULL;
+	size_t len;
+
+	f->root = geteuid() == 0;
+	f->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	if (file_read_all(root->proc, "self/status", &status, &len) < 0)
+		return;
+	f->capabilities = status_field(status, "\nCapEff:", 16);
+	f->seccomp = (unsigned int)status_field(status, "\nSeccomp:", 10);
+}
+
+static void gather_knobs(const struct root *root, struct doctor_facts *f)
+{
+	char mode[64];
+
+	f->run = knob(root, KSM_DIR "run");
+	f->pages_to_scan = knob(root, KSM_DIR "pages_to_scan");
+	f->sleep_millisecs = knob(root, KSM_DIR "sleep_millisecs");
+	f->merge_across_nodes = knob(root, KSM_DIR "merge_across_nodes");
+	if (file_read(root->sys, KSM_DIR "advisor_mode", mode, sizeof(mode)) >
+	    0)
+		f->advisor_on = !strstr(mode, "[none]");
+}
+
+static enum doctor_daemon find_daemon(const char *socket)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+
+	switch (client_open(socket, &bus)) {
+	case 0:
+		return DAEMON_UP;
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return DAEMON_DOWN;
+	case -EACCES:
+	case -EPERM:
+		return DAEMON_FORBIDDEN;
+	default:
+		return DAEMON_MUTE;
+	}
+}
+
+static int gather(const struct ctl *ctl, struct doctor_facts *ret)
+{
+	_cleanup_(root_close) struct root root = { -1, -1 };
+	struct doctor_facts f = { 0 };
+	int r = root_open("", &root);
+
+	if (r < 0)
+		return log_error_errno(r, "Cannot open /proc and /sys");
+	r = kfeat_probe(&root, &f.kernel);
+	if (r < 0)
+		return log_error_errno(r, "Cannot probe the kernel");
+	gather_self(&root, &f);
+	gather_knobs(&root, &f);
+	f.daemon = find_daemon(ctl->socket);
+	*ret = f;
+	return 0;
+}
+
+static void print_as_json(const struct screen *screen,
+			  const struct doctor_finding *findings, size_t n)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_new_object();
+
+		json_add_string(o, "check", findings[i].check);
+		json_add_string(o, "level",
+				doctor_level_name(findings[i].level));
+		json_add_string(o, "finding", findings[i].finding);
+		json_add_string(o, "remedy", findings[i].remedy);
+		json_object_array_add(array, o);
+	}
+	json_print(array, screen->out);
+}
+
+static void print_finding(const struct screen *screen,
+			  const struct doctor_finding *finding)
+{
+	static const enum screen_style styles[DOCTOR_LEVEL_MAX_] = {
+		[DOCTOR_OK] = SCREEN_GREEN,
+		[DOCTOR_NOTE] = SCREEN_BOLD,
+		[DOCTOR_WARNING] = SCREEN_YELLOW,
+		[DOCTOR_PROBLEM] = SCREEN_RED,
+	};
+
+	fprintf(screen->out, "%s%-7s%s  %-15s  ",
+		screen_on(screen, styles[finding->level]),
+		doctor_level_name(finding->level), screen_off(screen),
+		finding->check);
+	screen_wrap(screen, FINDING_COLUMN, finding->finding);
+	if (!*finding->remedy)
+		return;
+	fprintf(screen->out, "%*s-> ", FINDING_COLUMN, "");
+	screen_wrap(screen, FINDING_COLUMN + 3, finding->remedy);
+}
+
+static void print_all(const struct screen *screen, const struct kfeat *kernel,
+		      const struct doctor_finding *findings, size_t n)
+{
+	unsigned int counts[DOCTOR_LEVEL_MAX_] = { 0 };
+	char ram[SCREEN_NUMBER];
+
+	fprintf(screen->out, "%sLinux %s%s, %d CPU%s, %s\n\n",
+		screen_on(screen, SCREEN_BOLD), kernel->release,
+		screen_off(screen), kernel->n_cpus,
+		kernel->n_cpus == 1 ? "" : "s",
+		screen_bytes(kernel->ram_bytes, ram));
+	for (size_t i = 0; i < n; i++) {
+		print_finding(screen, &findings[i]);
+		counts[findings[i].level]++;
+	}
+	fprintf(screen->out, "\n%u problem%s, %u warning%s, %u note%s, %u ok\n",
+		counts[DOCTOR_PROBLEM], counts[DOCTOR_PROBLEM] == 1 ? "" : "s",
+		counts[DOCTOR_WARNING], counts[DOCTOR_WARNING] == 1 ? "" : "s",
+		counts[DOCTOR_NOTE], counts[DOCTOR_NOTE] == 1 ? "" : "s",
+		counts[DOCTOR_OK]);
+}
+
+static int doctor_run(const struct ctl *ctl)
+{
+	struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
+	struct doctor_facts facts;
+	size_t n;
+
+	if (gather(ctl, &facts) < 0)
+		return CTL_FAILED;
+	n = doctor_examine(&facts, findings);
+	if (ctl->json)
+		print_as_json(&ctl->screen, findings, n);
+	else
+		print_all(&ctl->screen, &facts.kernel, findings, n);
+	for (size_t i = 0; i < n; i++)
+		if (findings[i].level == DOCTOR_PROBLEM)
+			return CTL_FAILED;
+	return CTL_DONE;
+}
+
+const struct verb verb_doctor = {
+	.name = "doctor",
+	.summary = "what this kernel and machine offer and lack, with remedies",
+	.help = "Probe what the kernel offers and lacks here, what follows from it and what can be done about it. Needs no daemon; as root it sees more. Exit status 1 if a problem keeps ksmd-plus from its work.",
+	.json = true,
+	.run = doctor_run,
+};
