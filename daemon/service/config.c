@@ -83,8 +83,7 @@ static int on_broken(void *userdata, unsigned int line, const char *sentence)
 {
 	struct load *load = userdata;
 
-	complaints_add(&load->complaints, load->file, line, "%s; it is ignored",
-		       sentence);
+	complaints_add(&load->complaints, load->file, line, "%s", sentence);
 	if (in_target(load))
 		targets_fault(&load->targets, line);
 	return 0;

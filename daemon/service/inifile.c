@@ -16,6 +16,8 @@
 #define LINE_SIZE     (INIFILE_LINE_MAX + 3)
 #define LINE_MAX_TEXT TEXT(INIFILE_LINE_MAX)
 
+#define IGNORED "it is ignored"
+
 struct reader {
 	const char *next; /* the rest of the text */
 	size_t left;
@@ -84,9 +86,13 @@ static const char *line_copy(struct span s, char *line)
 	return NULL;
 }
 
-static int line_broken(struct reader *reader, const char *fault)
+static int line_broken(struct reader *reader, const char *fault,
+		       const char *consequence)
 {
-	return reader->ops->broken(reader->userdata, reader->line, fault);
+	char sentence[192];
+
+	snprintf(sentence, sizeof(sentence), "%s; %s", fault, consequence);
+	return reader->ops->broken(reader->userdata, reader->line, sentence);
 }
 
 static int header_take(struct reader *reader, struct span s)
@@ -104,7 +110,8 @@ static int header_take(struct reader *reader, struct span s)
 			fault = "there is text after the \"]\" of this section header, expected the end of the line";
 	}
 	if (fault) {
-		r = line_broken(reader, fault);
+		r = line_broken(reader, fault,
+				"it and the lines below it are ignored");
 		return r ? r
 			 : reader->ops->section(reader->userdata, reader->line,
 						NULL);
@@ -134,7 +141,7 @@ static char *reader_next(char *buf, int size, void *stream)
 		}
 		fault = line_copy(s, buf);
 		if (fault) {
-			reader->error = line_broken(reader, fault);
+			reader->error = line_broken(reader, fault, IGNORED);
 			continue;
 		}
 		memcpy(buf + s.len, "\n", sizeof("\n"));
@@ -156,7 +163,8 @@ static int reader_entry(void *userdata, const char *section, const char *key,
 	else
 		reader->error = line_broken(
 			reader,
-			"this line is neither a section header nor a comment, expected KEY = VALUE");
+			"this line is neither a section header nor a comment, expected KEY = VALUE",
+			IGNORED);
 	return 1;
 }
 

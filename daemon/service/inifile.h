@@ -31,7 +31,7 @@ struct inifile_ops {
 	int (*section)(void *userdata, unsigned int line, const char *name);
 	int (*entry)(void *userdata, unsigned int line, const char *key,
 		     const char *value);
-	/* @sentence says what is wrong with the line, and what was expected. */
+	/* @sentence says what is wrong, what was expected and what is ignored. */
 	int (*broken)(void *userdata, unsigned int line, const char *sentence);
 };
 
