@@ -300,15 +300,18 @@ static void probe_pagemap(const struct root *root, struct kfeat *k)
 	munmap(page, PAGE_BYTES);
 }
 
-bool kfeat_release_has_unmergeable_fix(const char *release)
+bool kfeat_has_unmergeable_fix(const char *release, const char *version)
 {
 	/* Point releases whose source was read; the fix itself is older. */
 	static const struct {
 		unsigned int major, minor, point;
 	} fixed[] = { { 6, 1, 192 }, { 6, 12, 117 } };
+	/* Debian 12 says "6.1.0-40-amd64" and the point release only here. */
+	const char *debian = strstr(version, "Debian ");
 	unsigned int major, minor, point = 0;
 
-	if (sscanf(release, "%u.%u.%u", &major, &minor, &point) < 2)
+	if (sscanf(debian ? debian + strlen("Debian ") : release, "%u.%u.%u",
+		   &major, &minor, &point) < 2)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (fixed[i].major == major && fixed[i].minor == minor)
@@ -316,7 +319,7 @@ bool kfeat_release_has_unmergeable_fix(const char *release)
 	return major > 6 || (major == 6 && minor >= 18);
 }
 
-static int probe_children(struct kfeat *k)
+static int probe_children(const struct utsname *name, struct kfeat *k)
 {
 	enum childprobe_verdict verdict;
 	struct childprobe_ptrace trace;
@@ -330,21 +333,22 @@ static int probe_children(struct kfeat *k)
 		return r;
 	k->ptrace = trace.seize;
 	k->suspend_seccomp = trace.suspend_seccomp;
-	k->unmergeable_safe = verdict == CHILDPROBE_YES ||
-			      (verdict == CHILDPROBE_UNTESTABLE &&
-			       kfeat_release_has_unmergeable_fix(k->release));
+	k->unmergeable_safe =
+		verdict == CHILDPROBE_YES ||
+		(verdict == CHILDPROBE_UNTESTABLE &&
+		 kfeat_has_unmergeable_fix(name->release, name->version));
 	return 0;
 }
 
 int kfeat_probe(const struct root *root, struct kfeat *ret)
 {
 	struct kfeat k = { 0 };
-	struct utsname name;
+	struct utsname name = { 0 };
 	int r;
 
-	if (uname(&name) == 0)
-		snprintf(k.release, sizeof(k.release), "%s", name.release);
-	r = probe_children(&k);
+	uname(&name);
+	snprintf(k.release, sizeof(k.release), "%s", name.release);
+	r = probe_children(&name, &k);
 	if (r < 0)
 		return r;
 	probe_ksm_files(root, &k);
