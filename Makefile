@@ -176,6 +176,7 @@ help:
 	@echo "make test     build and run every test (root; one at a time per machine)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
+	@echo "make format   lay out all C files (clang-format 14)"
 	@echo "make clean    remove build/"
 
 .PHONY: deps
@@ -204,12 +205,50 @@ demo: deps-build deps-demo $(if $(filter vm,$(DEMO)),deps-vm)
 test: deps-build deps-test
 	@tests/run
 
+MAN_PAGES := $(wildcard man/*.[1-8])
+UNITS := $(wildcard systemd/*.service)
+man_path = $(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+INSTALLED := $(PREFIX)/sbin/ksmd-plus $(PREFIX)/bin/ksmd-plusctl \
+	$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector \
+	$(foreach page,$(MAN_PAGES),$(call man_path,$(page))) \
+	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit)))
+CONF := $(DESTDIR)$(SYSCONFDIR)/ksmd-plus.conf
+
+# An edited configuration stays; the new one is put beside it.
 .PHONY: install
 install: all
-	install -Dm755 $(B)/ksmd-plus $(DESTDIR)$(PREFIX)/sbin/ksmd-plus
-	install -Dm755 $(B)/ksmd-plusctl $(DESTDIR)$(PREFIX)/bin/ksmd-plusctl
-	install -Dm755 $(B)/ksmd-plus-injector \
+	install -D -m755 $(B)/ksmd-plus $(DESTDIR)$(PREFIX)/sbin/ksmd-plus
+	install -D -m755 $(B)/ksmd-plusctl $(DESTDIR)$(PREFIX)/bin/ksmd-plusctl
+	install -D -m755 $(B)/ksmd-plus-injector \
 		$(DESTDIR)$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector
+	$(foreach page,$(MAN_PAGES),install -D -m644 $(page) \
+		$(DESTDIR)$(call man_path,$(page)) &&) :
+	install -d $(DESTDIR)$(UNITDIR)
+	$(foreach unit,$(UNITS),sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $(unit) \
+		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
+	install -d $(CONF).d
+	@if [ ! -e $(CONF) ] || cmp -s etc/ksmd-plus.conf $(CONF); then \
+		install -m644 etc/ksmd-plus.conf $(CONF); \
+	else \
+		install -m644 etc/ksmd-plus.conf $(CONF).new; \
+		echo "$(CONF) differs and is kept; see $(CONF).new"; \
+	fi
+	@test -n "$(DESTDIR)" || echo "next: ksmd-plusctl doctor;" \
+		"systemctl daemon-reload && systemctl enable --now ksmd-plus"
+
+# What somebody has written into the configuration stays.
+.PHONY: uninstall
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED)) $(CONF).new
+	-rmdir $(DESTDIR)$(LIBEXECDIR)/ksmd-plus
+	@if cmp -s etc/ksmd-plus.conf $(CONF); then rm -f $(CONF); fi
+	@rmdir $(CONF).d 2>/dev/null || test ! -e $(CONF).d || \
+		echo "$(CONF).d is not empty and is kept"
+
+# One shape for all C files; the check in tests/house wants this version.
+.PHONY: format
+format:
+	clang-format-14 -i $(shell git ls-files '*.c' '*.h')
 
 .PHONY: clean
 clean:

@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`make install` puts everything where the programs look for it, never over
+an edited configuration, and `make uninstall` takes all but that away."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("KSMD_PLUS_BUILD", TOP / "build"))
+CONF = "etc/ksmd-plus.conf"
+EXPECTED = {
+    "opt/sbin/ksmd-plus", "opt/bin/ksmd-plusctl",
+    "opt/libexec/ksmd-plus/ksmd-plus-injector",
+    "opt/share/man/man8/ksmd-plus.8", "opt/share/man/man5/ksmd-plus.conf.5",
+    "opt/share/man/man1/ksmd-plusctl.1",
+    "usr/lib/systemd/system/ksmd-plus.service", CONF,
+}
+
+
+def make(target, folder):
+    """What the programs were built for is not asked: they are only copied."""
+    subprocess.run(["make", "-s", "-o", "all", target, f"B={BUILD}",
+                    "PREFIX=/opt", f"DESTDIR={folder}"], cwd=TOP, check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def files(folder):
+    return {str(p.relative_to(folder)) for p in Path(folder).rglob("*")
+            if p.is_file()}
+
+
+def everything_is_installed(folder):
+    make("install", folder)
+    missing = EXPECTED - files(folder)
+    return f"missing: {' '.join(sorted(missing))}" if missing else None
+
+
+def the_unit_starts_what_is_installed(folder):
+    text = Path(folder, "usr/lib/systemd/system/ksmd-plus.service").read_text()
+    if "=/opt/sbin/ksmd-plus" not in text or "/usr/sbin" in text:
+        return "the unit names another path"
+    return None
+
+
+def an_edited_configuration_is_kept(folder):
+    conf = Path(folder, CONF)
+    conf.write_text(conf.read_text() + "; mine\n")
+    make("install", folder)
+    if not conf.read_text().endswith("; mine\n"):
+        return "it was overwritten"
+    new = Path(folder, CONF + ".new")
+    if new.read_text() != (TOP / CONF).read_text():
+        return "the new one is not beside it"
+    return None
+
+
+def uninstall_leaves_only_that(folder):
+    make("uninstall", folder)
+    left = files(folder) - {CONF}
+    return f"left: {' '.join(sorted(left))}" if left else None
+
+
+def main():
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for step in (everything_is_installed,
+                     the_unit_starts_what_is_installed,
+                     an_edited_configuration_is_kept,
+                     uninstall_leaves_only_that):
+            why = step(folder)
+            name = step.__name__.replace("_", " ")
+            print(f"not ok {name} # {why}" if why else f"ok {name}")
+            failed |= bool(why)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
