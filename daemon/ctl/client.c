@@ -130,6 +130,9 @@ static int failed(int r, const char *what, const sd_bus_error *error)
 		log_error("%s", error->message);
 	else if (error->message)
 		log_error("%s failed: %s", what, error->message);
+	else if (r == -ENXIO || r == -EBADMSG)
+		log_error("%s failed: the daemon is of another version than this program.",
+			  what);
 	else
 		log_error_errno(r, "%s failed", what);
 	return r;

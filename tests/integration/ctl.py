@@ -1,0 +1,329 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ksmd-plusctl without a daemon: how it is used, and what doctor finds here.
+
+With a daemon see the other tests of this folder, which ask it all the time.
+"""
+
+import concurrent.futures
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import shutil
+import socket
+import struct
+import subprocess
+import termios
+from pathlib import Path
+
+import harness
+from harness import check, skip
+
+CTL = str(harness.BUILD / "ksmd-plusctl")
+COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
+VERBS = ("status", "list", "doctor", "pause", "resume", "rescan")
+NEED_DAEMON = tuple(v for v in VERBS if v != "doctor")
+LEVELS = ("ok", "note", "warning", "problem")
+
+
+def ctl(*args, prefix=(), env=(), **kwargs):
+    environ = {**os.environ, "RUNTIME_DIRECTORY": "/nonexistent", **dict(env)}
+    return subprocess.run([*prefix, CTL, *args], env=environ, timeout=60,
+                          capture_output=True, text=True, **kwargs)
+
+
+def doctor(*args, prefix=()):
+    """doctor --json as a dictionary by check, and the exit status."""
+    done = ctl("doctor", "--json", *args, prefix=prefix)
+    findings = json.loads(done.stdout)
+    check(done.stderr == "", done.stderr)
+    return {f["check"]: f for f in findings}, done.returncode
+
+
+def on_terminal(*args, columns=80, env=()):
+    """What ksmd-plusctl prints on a terminal of so many columns."""
+    main, sub = pty.openpty()
+    fcntl.ioctl(sub, termios.TIOCSWINSZ,
+                struct.pack("HHHH", 24, columns, 0, 0))
+    environ = {**os.environ, "RUNTIME_DIRECTORY": "/nonexistent",
+               "TERM": "xterm", **dict(env)}
+    for name in ("NO_COLOR", "COLUMNS"):
+        if name not in dict(env):
+            environ.pop(name, None)
+    process = subprocess.Popen([CTL, *args], env=environ, stdout=sub,
+                               stderr=sub, stdin=subprocess.DEVNULL)
+    os.close(sub)
+    text = b""
+    with contextlib.suppress(OSError):      # EIO when it has ended
+        while data := os.read(main, 65536):
+            text += data
+    os.close(main)
+    process.wait(60)
+    return text.decode().replace("\r\n", "\n")
+
+
+# --- how it is used ---------------------------------------------------------
+
+def helps(t):
+    for args in (["--help"], ["-h"], *([v, "--help"] for v in VERBS),
+                 ["--help", "list"]):
+        done = ctl(*args)
+        check(done.returncode == 0, f"{args}: exit {done.returncode}")
+        check(done.stdout.startswith("Usage: ksmd-plusctl"), f"{args}")
+        check(done.stderr == "", done.stderr)
+        for line in done.stdout.splitlines():
+            check(len(line) <= 80, f"{args}: a line of {len(line)} columns")
+    for verb in VERBS:
+        check(f"  {verb} " in ctl("--help").stdout, f"{verb} in --help")
+        json_applies = verb in ("status", "list", "doctor")
+        check(("--json" in ctl(verb, "--help").stdout) == json_applies, verb)
+
+
+def tells_its_version(t):
+    for args in (["--version"], ["-V"], ["list", "--version"]):
+        done = ctl(*args)
+        check(done.returncode == 0, f"{args}: exit {done.returncode}")
+        check(done.stdout.startswith("ksmd-plusctl 0."), done.stdout)
+
+
+def refuses_wrong_usage(t):
+    for args in (["frobnicate"], ["--frobnicate"], ["status", "--no"],
+                 ["list", "extra"], ["--socket"], ["status", "list"],
+                 ["pause", "--json"], ["--json", "resume"], [""]):
+        done = ctl(*args)
+        check(done.returncode == 2, f"{args}: exit {done.returncode}")
+        check(done.stdout == "", f"{args}: {done.stdout}")
+        check(done.stderr.startswith("ksmd-plusctl: "), done.stderr)
+        check("Try: ksmd-plusctl --help" in done.stderr, done.stderr)
+
+
+def says_that_no_daemon_runs(t):
+    for verb in ((), *((v,) for v in NEED_DAEMON)):
+        done = ctl(*verb)
+        check(done.returncode == 1, f"{verb}: exit {done.returncode}")
+        check(done.stdout == "", done.stdout)
+        check(len(done.stderr.splitlines()) == 1, done.stderr)
+        for part in ("not running", "/nonexistent/bus", "Start it with"):
+            check(part in done.stderr, f"no {part} in {done.stderr}")
+
+
+def finds_the_socket(t):
+    def place(*args, **env):
+        return ctl(*args, env=env).stderr
+
+    check("/run/ksmd-plus/bus" in place(RUNTIME_DIRECTORY="") or
+          ctl(env={"RUNTIME_DIRECTORY": ""}).returncode == 0, "the default")
+    check("/nonexistent/a/bus" in place(RUNTIME_DIRECTORY="/nonexistent/a:/b"),
+          "the first of several directories")
+    check("/nonexistent/c" in place("--socket", "/nonexistent/c",
+                                    RUNTIME_DIRECTORY="/nonexistent/a"),
+          "--socket wins")
+    stale = t.folder / "stale"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(stale))
+    check("not running" in place("--socket", str(stale)), "a stale socket")
+
+
+def gives_up_on_a_mute_daemon(t):
+    path = t.folder / "mute"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(path))
+        s.listen(5)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            asked = pool.submit(ctl, "--socket", str(path))
+            findings, status = doctor("--socket", str(path))
+            done = asked.result()
+        check(done.returncode == 1, f"exit {done.returncode}")
+        check("does not answer" in done.stderr, done.stderr)
+        check(findings["daemon"]["level"] == "problem", "doctor is content")
+        check(status == 1, f"doctor: exit {status}")
+
+
+def survives_a_closed_pipe(t):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([CTL, "doctor"], stdout=write,
+                          stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    check(done.returncode in (0, 1), f"exit {done.returncode}")
+    check(done.stderr == "", done.stderr)
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([CTL, "--help"], stdout=full, text=True,
+                              stderr=subprocess.PIPE, timeout=60)
+    check(done.returncode == 1, f"exit {done.returncode}")
+    check("No space left" in done.stderr, done.stderr)
+
+
+def colour_is_for_terminals(t):
+    check("\033[" in on_terminal("doctor"), "no colour on a terminal")
+    check("\033[" not in on_terminal("doctor", env={"NO_COLOR": "1"}),
+          "NO_COLOR")
+    check("\033[" not in on_terminal("doctor", env={"TERM": "dumb"}),
+          "TERM=dumb")
+    check("\033[" not in ctl("doctor").stdout, "colour in a pipe")
+    check("\033[" not in on_terminal("doctor", "--json"), "colour in JSON")
+
+
+def lines_fit_the_terminal(t):
+    for columns in (80, 100):
+        text = on_terminal("doctor", columns=columns, env={"NO_COLOR": "1"})
+        longest = max(text.splitlines(), key=len)
+        check(len(longest) <= columns, f"{columns} columns: {longest}")
+    # In a pipe a finding is one line, for grep.
+    findings, _ = doctor()
+    lines = ctl("doctor").stdout.splitlines()
+    for finding in findings.values():
+        check(any(line.endswith(finding["finding"]) for line in lines),
+              finding["finding"])
+
+
+def completes(t):
+    if not shutil.which("bash"):
+        skip("bash is not installed")
+
+    def complete(program, *words):
+        script = (f"source {COMPLETION}; COMP_WORDS=({program} "
+                  + " ".join(f"'{w}'" for w in words)
+                  + f"); COMP_CWORD={len(words)}; _{program.replace('-', '_')}"
+                  + '; printf "%s\\n" "${COMPREPLY[@]}"')
+        return subprocess.run(["bash", "-c", script], capture_output=True,
+                              text=True, check=True).stdout.split()
+
+    check(sorted(complete("ksmd-plusctl", "")) == sorted(VERBS), "verbs")
+    check(complete("ksmd-plusctl", "do") == ["doctor"], "do")
+    check(complete("ksmd-plusctl", "list", "--j") == ["--json"], "--json")
+    check(complete("ksmd-plusctl", "pause", "--j") == [], "pause --json")
+    check(complete("ksmd-plusctl", "list", "") == [], "nothing after a verb")
+    check(complete("ksmd-plusctl", "--socket", "/x", "pau") == ["pause"],
+          "a verb after --socket")
+    check("--check-config" in complete("ksmd-plus", "--"), "ksmd-plus")
+
+
+# --- doctor -----------------------------------------------------------------
+
+def doctor_is_well_formed(t):
+    findings, status = doctor()
+    check(len(findings) >= 20, f"{len(findings)} findings")
+    for finding in findings.values():
+        check(sorted(finding) == ["check", "finding", "level", "remedy"],
+              f"{finding}")
+        check(finding["level"] in LEVELS, f"{finding}")
+        check(finding["finding"].endswith("."), f"{finding}")
+    problems = [f for f in findings.values() if f["level"] == "problem"]
+    check(status == bool(problems), f"exit {status}, problems {problems}")
+    text = ctl("doctor").stdout
+    check(text.splitlines()[-1].startswith(f"{len(problems)} problem"), text)
+
+
+def doctor_agrees_with_the_kernel(t):
+    findings, _ = doctor()
+
+    def is_ok(name):
+        return findings[name]["level"] == "ok"
+
+    check(is_ok("ksm") == os.access("/sys/kernel/mm/ksm/run", os.W_OK), "ksm")
+    try:
+        kcore = Path("/proc/kcore").open("rb").read(4) == b"\x7fELF"
+    except OSError:
+        kcore = False
+    check(is_ok("kcore") == kcore, "kcore")
+    try:
+        psi = bool(Path("/proc/pressure/memory").read_text())
+    except OSError:
+        psi = False
+    check(is_ok("psi") == psi, "psi")
+    limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+    check(str(limit) in findings["max-map-count"]["finding"], "max_map_count")
+    check(is_ok("page-size") == (os.sysconf("SC_PAGESIZE") == 4096), "page")
+    yama = Path("/proc/sys/kernel/yama/ptrace_scope")
+    check(("is %s" % yama.read_text().strip() if yama.exists()
+           else "not restrict") in findings["yama"]["finding"], "yama")
+    if Path("/sys/kernel/mm/ksm/run").exists():
+        check(("stopped" in findings["ksm-run"]["finding"]) ==
+              (harness.ksm("run") == 0), "run")
+
+
+def doctor_leaves_ksm_alone(t):
+    before = harness.knobs()
+    doctor()
+    check(harness.knobs() == before, "a knob has changed")
+
+
+def doctor_works_for_anyone(t):
+    program = t.folder / "ksmd-plusctl"
+    shutil.copy(CTL, program)
+    t.folder.chmod(0o755)
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+         str(program), "doctor", "--json"],
+        capture_output=True, text=True, timeout=60)
+    check(done.stderr == "", done.stderr)
+    findings = {f["check"]: f for f in json.loads(done.stdout)}
+    problems = [f for f in findings.values() if f["level"] == "problem"]
+    check(done.returncode == bool(problems), f"exit {done.returncode}")
+    check(findings["root"]["level"] == "note", "root")
+    check("needs root" in findings["pagemap"]["finding"], "pagemap")
+    check("needs root" in findings["seccomp"]["finding"], "seccomp")
+
+
+def in_namespace(command):
+    """Run ksmd-plusctl in a mount namespace after @command in it."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True,
+                      check=False).returncode:
+        skip("no mount namespace can be made")
+    return ("unshare", "-m", "sh", "-c", f'{command} && exec "$@"', "sh")
+
+
+def doctor_sees_a_read_only_sys(t):
+    harness.need_ksm()
+    findings, status = doctor(
+        prefix=in_namespace("mount -o remount,bind,ro /sys"))
+    check(findings["ksm"]["level"] == "problem", f"{findings['ksm']}")
+    check("cannot be written" in findings["ksm"]["finding"], "the reason")
+    check(status == 1, f"exit {status}")
+
+
+def doctor_sees_a_kernel_without_ksm(t):
+    harness.need_ksm()
+    findings, status = doctor(
+        prefix=in_namespace("mount -t tmpfs none /sys/kernel/mm/ksm"))
+    check("no KSM" in findings["ksm"]["finding"], f"{findings['ksm']}")
+    check("ksm-run" not in findings, "repeats itself")
+    check(status == 1, f"exit {status}")
+
+
+def doctor_names_another_manager(t):
+    program = t.folder / "ksmtuned"
+    shutil.copy(shutil.which("sleep"), program)
+    with subprocess.Popen([str(program), "60"]) as process:
+        try:
+            findings, _ = doctor()
+        finally:
+            process.kill()
+    check(findings["manager"]["level"] == "warning", f"{findings['manager']}")
+    check("ksmtuned (pid " in findings["manager"]["finding"], "its name")
+
+
+def doctor_misses_capabilities(t):
+    findings, status = doctor(
+        prefix=("setpriv", "--bounding-set=-sys_ptrace", "--"))
+    check("CAP_SYS_PTRACE" in findings["root"]["finding"],
+          f"{findings['root']}")
+    check(status == 1, f"exit {status}")
+
+
+def need_root():
+    if os.geteuid() != 0:
+        skip("needs root")
+
+
+harness.run(helps, tells_its_version, refuses_wrong_usage,
+            says_that_no_daemon_runs, finds_the_socket,
+            gives_up_on_a_mute_daemon, survives_a_closed_pipe,
+            colour_is_for_terminals, lines_fit_the_terminal, completes,
+            doctor_is_well_formed, doctor_agrees_with_the_kernel,
+            doctor_leaves_ksm_alone, doctor_works_for_anyone,
+            doctor_sees_a_read_only_sys, doctor_sees_a_kernel_without_ksm,
+            doctor_names_another_manager, doctor_misses_capabilities, needs=need_root)

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Levels for made-up kernels: one on which all is well, from which each test
+ * takes something away.
+ */
+#include "doctor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+static const struct doctor_facts fine = {
+	.kernel = {
+		.release = "7.3.4",
+		.ksm = true,
+		.ksm_writable = true,
+		.smart_scan = true,
+		.advisor = true,
+		.general_profit = true,
+		.zero_pages_counted = true,
+		.pages_scanned = true,
+		.ksm_stat_mergeable = true,
+		.prctl_merge = true,
+		.pagemap_pfn = true,
+		.pagemap_scan = true,
+		.process_madvise_self = true,
+		.kpf_ksm = true,
+		.kcore = true,
+		.ptrace = true,
+		.suspend_seccomp = true,
+		.yama = 1,
+		.unmergeable_safe = true,
+		.psi = true,
+		.mglru = true,
+		.thp = THP_NEVER,
+		.max_map_count = 65530,
+		.ram_bytes = 16ULL << 30,
+		.n_cpus = 4,
+		.n_nodes = 1,
+	},
+	.root = true,
+	.capabilities = UINT64_MAX,
+	.page_size = 4096,
+	.daemon = DAEMON_UP,
+	.run = 1,
+	.pages_to_scan = 100,
+	.sleep_millisecs = 20,
+	.merge_across_nodes = 1,
+};
+
+static struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
+static size_t n_findings;
+
+static void examine(const struct doctor_facts *f)
+{
+	n_findings = doctor_examine(f, findings);
+	assert_true(n_findings <= DOCTOR_FINDINGS_MAX);
+}
+
+static const struct doctor_finding *find(const char *check)
+{
+	for (size_t i = 0; i < n_findings; i++)
+		if (!strcmp(findings[i].check, check))
+			return &findings[i];
+	return NULL;
+}
+
+/* The worst level but for the finding called @but. */
+static enum doctor_level worst_but(const char *but)
+{
+	enum doctor_level worst = DOCTOR_OK;
+
+	for (size_t i = 0; i < n_findings; i++)
+		if (strcmp(findings[i].check, but) != 0)
+			worst = MAX(worst, findings[i].level);
+	return worst;
+}
+
+/* @check is at @level in @f, its finding names @word, all else is well. */
+static void expect(const struct doctor_facts *f, const char *check,
+		   enum doctor_level level, const char *word)
+{
+	const struct doctor_finding *found;
+
+	examine(f);
+	found = find(check);
+	assert_non_null(found);
+	assert_int_equal(found->level, level);
+	if (!strstr(found->finding, word))
+		fail_msg("no \"%s\" in: %s", word, found->finding);
+	assert_int_equal(worst_but(check), DOCTOR_OK);
+}
+
+static void all_is_well(void **state)
+{
+	(void)state;
+	examine(&fine);
+	assert_int_equal(worst_but(""), DOCTOR_OK);
+	assert_true(n_findings >= 20);
+}
+
+/* Whatever is wrong: no empty sentence, none cut off, no double name. */
+static void sentences_are_whole(void **state)
+{
+	unsigned int seed = 7;
+
+	(void)state;
+	for (int round = 0; round < 2000; round++) {
+		struct doctor_facts f = fine;
+		unsigned char *bytes = (unsigned char *)&f.kernel.ksm;
+
+		/* Every flag of the kernel at random, and the rest too. */
+		for (size_t i = 0; i < offsetof(struct kfeat, yama) -
+					       offsetof(struct kfeat, ksm);
+		     i++)
+			bytes[i] = rand_r(&seed) & 1;
+		f.kernel.yama = (int)(rand_r(&seed) % 5) - 1;
+		f.kernel.unmergeable_safe = rand_r(&seed) & 1;
+		f.kernel.thp = rand_r(&seed) % 4;
+		f.kernel.khugepaged_max_ptes_shared = rand_r(&seed) % 512;
+		f.kernel.n_nodes = 1 + (int)(rand_r(&seed) % 8);
+		f.kernel.manager = rand_r(&seed) & 1 ? "ksmtuned" : NULL;
+		f.root = rand_r(&seed) & 1;
+		f.capabilities = rand_r(&seed) & 1 ? UINT64_MAX : 0;
+		f.seccomp = rand_r(&seed) % 3;
+		f.daemon = rand_r(&seed) % 4;
+		f.run = rand_r(&seed) % 3;
+		f.merge_across_nodes = rand_r(&seed) & 1;
+		examine(&f);
+		for (size_t i = 0; i < n_findings; i++) {
+			size_t len = strlen(findings[i].finding);
+
+			assert_true(len > 10);
+			assert_true(len < sizeof(findings->finding) - 1);
+			assert_int_equal(findings[i].finding[len - 1], '.');
+			assert_true(strlen(findings[i].remedy) <
+				    sizeof(findings->remedy) - 1);
+			assert_ptr_equal(find(findings[i].check), &findings[i]);
+			/* Who has a problem is told what to do. */
+			if (findings[i].level == DOCTOR_PROBLEM)
+				assert_true(*findings[i].remedy);
+		}
+	}
+}
+
+static void no_ksm(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.ksm = f.kernel.ksm_writable = false;
+	f.kernel.smart_scan = f.kernel.advisor = false;
+	f.kernel.general_profit = f.kernel.zero_pages_counted = false;
+	f.kernel.prctl_merge = f.kernel.process_madvise_self = false;
+	f.kernel.unmergeable_safe = false;
+	expect(&f, "ksm", DOCTOR_PROBLEM, "no KSM");
+	/* What would only repeat it is not said. */
+	assert_null(find("ksm-run"));
+	assert_null(find("prctl"));
+	assert_null(find("unmergeable"));
+	assert_null(find("smart-scan"));
+}
+
+static void read_only_sys(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.ksm_writable = false;
+	expect(&f, "ksm", DOCTOR_PROBLEM, "cannot be written");
+}
+
+/* Debian 12's 6.1: much is missing, nothing is a problem. */
+static void old_kernel_is_no_problem(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.smart_scan = f.kernel.advisor = false;
+	f.kernel.general_profit = f.kernel.zero_pages_counted = false;
+	f.kernel.prctl_merge = f.kernel.process_madvise_self = false;
+	f.kernel.pagemap_scan = f.kernel.mglru = false;
+	examine(&f);
+	assert_int_equal(worst_but(""), DOCTOR_NOTE);
+	assert_int_equal(find("pagemap-scan")->level, DOCTOR_NOTE);
+	assert_int_equal(find("process-madvise")->level, DOCTOR_NOTE);
+	assert_int_equal(find("prctl")->level, DOCTOR_NOTE);
+	assert_int_equal(find("counters")->level, DOCTOR_NOTE);
+	assert_int_equal(find("smart-scan")->level, DOCTOR_OK);
+	assert_int_equal(find("advisor")->level, DOCTOR_OK);
+}
+
+static void run_two(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.run = 2;
+	expect(&f, "ksm-run", DOCTOR_WARNING, "run=2");
+	f.run = 0;
+	expect(&f, "ksm-run", DOCTOR_OK, "stopped");
+}
+
+static void another_manager(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.manager = "ksmtuned";
+	f.kernel.manager_pid = 612;
+	expect(&f, "manager", DOCTOR_WARNING, "ksmtuned (pid 612)");
+	assert_non_null(strstr(find("manager")->remedy, "disable"));
+}
+
+static void advisor_is_on(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.advisor_on = true;
+	expect(&f, "advisor", DOCTOR_NOTE, "advisor");
+}
+
+static void nodes_apart(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.n_nodes = 2;
+	expect(&f, "nodes", DOCTOR_OK, "across");
+	f.merge_across_nodes = 0;
+	expect(&f, "nodes", DOCTOR_NOTE, "same node");
+}
+
+static void not_root(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.root = false;
+	f.capabilities = 0;
+	f.kernel.ksm_writable = f.kernel.pagemap_pfn = false;
+	f.kernel.kpf_ksm = f.kernel.kcore = f.kernel.suspend_seccomp = false;
+	examine(&f);
+	/* The kernel is not blamed for what we may not see. */
+	assert_int_equal(worst_but(""), DOCTOR_NOTE);
+	assert_non_null(strstr(find("pagemap")->finding, "needs root"));
+	assert_non_null(strstr(find("kpf-ksm")->finding, "needs root"));
+	assert_non_null(strstr(find("kcore")->finding, "needs root"));
+	assert_non_null(strstr(find("seccomp")->finding, "needs root"));
+	assert_int_equal(find("ksm")->level, DOCTOR_OK);
+}
+
+static void root_in_a_container(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.capabilities = 0x00000000a80425fb; /* Docker's default */
+	examine(&f);
+	assert_int_equal(find("root")->level, DOCTOR_PROBLEM);
+	assert_non_null(
+		strstr(find("root")->finding, "CAP_SYS_PTRACE CAP_SYS_ADMIN"));
+	assert_null(strstr(find("root")->finding, "CAP_CHOWN"));
+}
+
+static void frames_are_hidden(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.pagemap_pfn = false;
+	expect(&f, "pagemap", DOCTOR_PROBLEM, "hides");
+}
+
+static void kpf_ksm_lies(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.kpf_ksm = false;
+	expect(&f, "kpf-ksm", DOCTOR_NOTE, "does not tell");
+}
+
+static void no_kcore_no_psi(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.kcore = false;
+	expect(&f, "kcore", DOCTOR_NOTE, "No /proc/kcore");
+	f = fine;
+	f.kernel.psi = false;
+	expect(&f, "psi", DOCTOR_NOTE, "MemAvailable");
+	assert_non_null(strstr(find("psi")->remedy, "psi=1"));
+}
+
+static void no_ptrace(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.ptrace = false;
+	expect(&f, "ptrace", DOCTOR_PROBLEM, "No process can be attached");
+	f.kernel.yama = 3;
+	expect(&f, "yama", DOCTOR_PROBLEM, "is 3");
+	assert_null(find("ptrace")); /* once is enough */
+	f = fine;
+	f.kernel.yama = -1;
+	expect(&f, "yama", DOCTOR_OK, "not");
+}
+
+static void seccomp_cannot_be_suspended(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.suspend_seccomp = false;
+	expect(&f, "seccomp", DOCTOR_WARNING, "CONFIG_CHECKPOINT_RESTORE");
+	f.seccomp = 2;
+	expect(&f, "seccomp", DOCTOR_WARNING, "ourselves");
+	assert_non_null(strstr(find("seccomp")->remedy, "SystemCallFilter="));
+}
+
+static void unmergeable_drops_flags(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.unmergeable_safe = false;
+	expect(&f, "unmergeable", DOCTOR_WARNING, "7.3.4");
+}
+
+static void few_mappings(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.max_map_count = 1000;
+	expect(&f, "max-map-count", DOCTOR_WARNING, "1000");
+}
+
+static void huge_pages(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.kernel.thp = THP_ALWAYS;
+	f.kernel.khugepaged_max_ptes_shared = 256;
+	expect(&f, "thp", DOCTOR_WARNING, "256");
+	f.kernel.thp = THP_MADVISE;
+	expect(&f, "thp", DOCTOR_NOTE, "QEMU");
+	f.kernel.khugepaged_max_ptes_shared = 0;
+	expect(&f, "thp", DOCTOR_OK, "never");
+	f.kernel.thp = THP_ABSENT;
+	expect(&f, "thp", DOCTOR_OK, "No huge pages");
+}
+
+static void large_pages(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.page_size = 65536;
+	expect(&f, "page-size", DOCTOR_PROBLEM, "64 KiB");
+}
+
+static void the_daemon(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.daemon = DAEMON_DOWN;
+	expect(&f, "daemon", DOCTOR_NOTE, "not running");
+	f.daemon = DAEMON_FORBIDDEN;
+	expect(&f, "daemon", DOCTOR_NOTE, "not for us");
+	f.daemon = DAEMON_MUTE;
+	expect(&f, "daemon", DOCTOR_PROBLEM, "nobody answers");
+}
+
+static void levels_have_names(void **state)
+{
+	(void)state;
+	assert_string_equal(doctor_level_name(DOCTOR_OK), "ok");
+	assert_string_equal(doctor_level_name(DOCTOR_NOTE), "note");
+	assert_string_equal(doctor_level_name(DOCTOR_WARNING), "warning");
+	assert_string_equal(doctor_level_name(DOCTOR_PROBLEM), "problem");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_is_well),
+		cmocka_unit_test(sentences_are_whole),
+		cmocka_unit_test(no_ksm),
+		cmocka_unit_test(read_only_sys),
+		cmocka_unit_test(old_kernel_is_no_problem),
+		cmocka_unit_test(run_two),
+		cmocka_unit_test(another_manager),
+		cmocka_unit_test(advisor_is_on),
+		cmocka_unit_test(nodes_apart),
+		cmocka_unit_test(not_root),
+		cmocka_unit_test(root_in_a_container),
+		cmocka_unit_test(frames_are_hidden),
+		cmocka_unit_test(kpf_ksm_lies),
+		cmocka_unit_test(no_kcore_no_psi),
+		cmocka_unit_test(no_ptrace),
+		cmocka_unit_test(seccomp_cannot_be_suspended),
+		cmocka_unit_test(unmergeable_drops_flags),
+		cmocka_unit_test(few_mappings),
+		cmocka_unit_test(huge_pages),
+		cmocka_unit_test(large_pages),
+		cmocka_unit_test(the_daemon),
+		cmocka_unit_test(levels_have_names),
+	};
+
+	return cmocka_run_group_tests_name("doctor", tests, NULL, NULL);
+}
