@@ -105,8 +105,8 @@ static const struct keeper keepers[] = {
 	KEEPER("systemd-home*"),
 	KEEPER("systemd-crypt*"),
 	KEEPER("systemd-creds"),
-	KEEPER("systemd-ask-pas*"),
-	KEEPER("systemd-tty-ask*"),
+	KEEPER("systemd-ask-password"),
+	KEEPER("systemd-tty-ask-password*"),
 	/* Kerberos and directories of users */
 	KEEPER("krb5*"),
 	KEEPER("kadmin*"),

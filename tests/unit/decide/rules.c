@@ -266,8 +266,9 @@ static void test_secret_keepers(void **state)
 		{ "systemd-homed", "systemd-home*" },
 		{ "systemd-homework", "systemd-home*" },
 		{ "systemd-cryptsetup", "systemd-crypt*" },
-		{ "systemd-tty-ask-password-agent", "systemd-tty-ask*" },
-		{ "systemd-ask-password", "systemd-ask-pas*" },
+		{ "systemd-tty-ask-password-agent",
+		  "systemd-tty-ask-password*" },
+		{ "systemd-ask-password", "systemd-ask-password" },
 		{ "krb5kdc", "krb5*" },
 		{ "krb5_child", "krb5*" },
 		{ "kadmind", "kadmin*" },
@@ -301,9 +302,10 @@ static void test_secret_keepers(void **state)
 static void test_not_secret_keepers(void **state)
 {
 	static const char *const programs[] = {
-		"supervisord", "suricata", "vaultier", "passenger", "loginctl",
-		"ss",	       "sh",	   "systemd",  "kdcproxy",  "",
-		"pas",	       "baobab",   "gp",       "ssha",
+		"supervisord", "suricata", "vaultier", "passenger",
+		"loginctl",    "ss",	   "sh",       "systemd",
+		"kdcproxy",    "",	   "pas",      "systemd-ask-pa",
+		"baobab",      "gp",	   "ssha",
 	};
 	struct rule_subject subject = ordinary;
 	struct rules rules = { 0 };
