@@ -66,8 +66,8 @@ OTHER_ARCH = $(filter-out %-$(ARCH).c,$(wildcard daemon/*/*-x86_64.c \
 layer_sources = $(filter-out $(MAINS) $(OTHER_ARCH),$(wildcard daemon/$(1)/*.c))
 layer_objects = $(patsubst %.c,$(B)/%.o,$(call layer_sources,$(1)))
 layer_includes = -Iinclude $(foreach l,$(LAYERS_$(1)),-iquote daemon/$(l))
-pkg_cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
-pkg_libs = $(if $(1),$(shell pkg-config --libs $(1)))
+pkg_cflags = $(if $(strip $(1)),$(shell pkg-config --cflags $(1)))
+pkg_libs = $(if $(strip $(1)),$(shell pkg-config --libs $(1)))
 # Libraries that layer $(1) and those below it need, and their archives.
 layer_pkgs = $(foreach l,$(LAYERS_$(1)),$(LIBS_$(l)))
 layer_archives = $(foreach l,$(LAYERS_$(1)),$(B)/lib$(l).a)
@@ -208,10 +208,12 @@ test: deps-build deps-test
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard systemd/*.service)
 man_path = $(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+COMPLETION := $(PREFIX)/share/bash-completion/completions/ksmd-plusctl
 INSTALLED := $(PREFIX)/sbin/ksmd-plus $(PREFIX)/bin/ksmd-plusctl \
 	$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector \
 	$(foreach page,$(MAN_PAGES),$(call man_path,$(page))) \
-	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit)))
+	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit))) \
+	$(COMPLETION)
 CONF := $(DESTDIR)$(SYSCONFDIR)/ksmd-plus.conf
 
 # An edited configuration stays; the new one is put beside it.
@@ -223,6 +225,8 @@ install: all
 		$(DESTDIR)$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector
 	$(foreach page,$(MAN_PAGES),install -D -m644 $(page) \
 		$(DESTDIR)$(call man_path,$(page)) &&) :
+	install -D -m644 etc/bash-completion/ksmd-plusctl \
+		$(DESTDIR)$(COMPLETION)
 	install -d $(DESTDIR)$(UNITDIR)
 	$(foreach unit,$(UNITS),sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $(unit) \
 		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :

@@ -17,6 +17,7 @@ EXPECTED = {
     "opt/libexec/ksmd-plus/ksmd-plus-injector",
     "opt/share/man/man8/ksmd-plus.8", "opt/share/man/man5/ksmd-plus.conf.5",
     "opt/share/man/man1/ksmd-plusctl.1",
+    "opt/share/bash-completion/completions/ksmd-plusctl",
     "usr/lib/systemd/system/ksmd-plus.service", CONF,
 }
 
