@@ -668,15 +668,16 @@ static void test_dropins(void **state)
 	write_file("c.d/9-y.conf", "[scan]\nthreads = 3\ncpu_limit = x\n"
 				   "[target a]\nunit = a*\n[target c]\n"
 				   "user = c\n");
-	write_file("c.d/.hidden.conf", "[scan]\nthreads = 4\n");
+	write_file("c.d/.hidden.conf", "[merge]\nmax_ranges = 4\n");
 	write_file("c.d/z.conf~", "[scan]\nthreads = 5\n");
-	write_file("c.d/.conf", "[scan]\nthreads = 6\n");
+	write_file("c.d/.conf", "[merge]\nmax_ranges = 6\n");
 	assert_int_equal(symlink("/dev/null", in_dir("c.d/a.conf")), 0);
 
 	assert_int_equal(load(true, &config), 1);
 	assert_non_null(strstr(complained.text, "9-y.conf:3: cpu_limit: "));
 	assert_non_null(strstr(complained.text, "/c:3 stays in force"));
 	assert_int_equal(config.threads, 3);
+	assert_int_equal(config.max_ranges, 1024);
 	assert_int_equal(config.cpu_limit_permyriad, 100);
 	/* the later section replaces the earlier one, in its place */
 	t = config.rules.targets;
