@@ -22,12 +22,12 @@
 #include <ksmd-plus/types.h>
 
 enum rule_key {
-	RULE_UNIT,   /* systemd unit, "web-1.service" */
+	RULE_UNIT, /* systemd unit, "web-1.service" */
 	RULE_CGROUP, /* path below the cgroup mount, "/system.slice/...";
 			a glob that matches a cgroup matches those below it */
-	RULE_EXE,    /* target of /proc/PID/exe, without " (deleted)" */
-	RULE_COMM,   /* /proc/PID/comm */
-	RULE_USER,   /* name, or the uid in decimal if it has none */
+	RULE_EXE, /* target of /proc/PID/exe, without " (deleted)" */
+	RULE_COMM, /* /proc/PID/comm */
+	RULE_USER, /* name, or the uid in decimal if it has none */
 	RULE_KEY_MAX_,
 };
 
@@ -43,7 +43,7 @@ struct rule_target {
 	char *domain; /* owned; "" is the common domain */
 	struct rule_globs keys[RULE_KEY_MAX_];
 	unsigned int line; /* of the section, for messages */
-	char *file;	   /* where it was read, for messages; owned */
+	char *file; /* where it was read, for messages; owned */
 };
 
 struct rules {
@@ -55,7 +55,7 @@ struct rules {
 struct rule_subject {
 	pid_t pid;
 	bool kernel_thread;
-	bool ourselves;	      /* the daemon, its injector, the ctl */
+	bool ourselves; /* the daemon, its injector, the ctl */
 	bool not_dumpable;
 	bool self_registered;
 	const char *keys[RULE_KEY_MAX_];
