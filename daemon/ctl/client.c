@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "utf8.h"
 #include "vec.h"
 
 /* The daemon's loop never rests for long; a stopped daemon never answers. */
@@ -126,13 +127,17 @@ int client_open_loud(const char *path, sd_bus **ret)
 
 static int failed(int r, const char *what, const sd_bus_error *error)
 {
-	if (error->message && r == -EACCES)
-		log_error("%s", error->message);
-	else if (error->message)
-		log_error("%s failed: %s", what, error->message);
+	char said[512];
+
+	utf8_clean(error->message, said, sizeof(said));
+	if (*said && r == -EACCES)
+		log_error("%s", said);
+	else if (*said)
+		log_error("%s failed: %s", what, said);
 	else if (r == -ENXIO || r == -EBADMSG)
-		log_error("%s failed: the daemon is of another version than this program.",
-			  what);
+		log_error(
+			"%s failed: the daemon is of another version than this program.",
+			what);
 	else
 		log_error_errno(r, "%s failed", what);
 	return r;

@@ -111,7 +111,7 @@ void doctor_check_unmergeable(const struct doctor_facts *f,
 		f->kernel.release);
 	doctor_advise(
 		ret,
-		"Install a kernel with the fix: 6.1.192, 6.12.117, 6.18 or later.");
+		"Install a kernel with the fix: 6.1.176, 6.12.57, 6.18 or later.");
 }
 
 void doctor_check_max_map_count(const struct doctor_facts *f,

@@ -108,6 +108,11 @@ const struct region *track_region(const struct track *track, uint32_t region)
 	return track->regions.v[region];
 }
 
+const struct region *track_find(const struct track *track, uint32_t region)
+{
+	return region < track->regions.n ? track->regions.v[region] : NULL;
+}
+
 uint32_t track_crc(const struct region *region, unsigned int page)
 {
 	assert(pagemask_test(&region->known, page));
@@ -388,8 +393,12 @@ void track_pulse_done(struct track *track)
 void track_round_done(struct track *track)
 {
 	index_age(track->index);
-	if (++track->n_rounds % TRACK_FAILED_ROUNDS)
-		return;
+	if (++track->n_rounds % TRACK_FAILED_ROUNDS == 0)
+		track_retry(track);
+}
+
+void track_retry(struct track *track)
+{
 	for (size_t i = 0; i < track->regions.n; i++)
 		if (track->regions.v[i])
 			memset(&track->regions.v[i]->failed, 0,

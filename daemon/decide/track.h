@@ -98,8 +98,11 @@ int track_region_add(struct track *track, uint64_t base, uint32_t owner,
 /* Forget a region with all its pages. */
 void track_region_remove(struct track *track, uint32_t region);
 
-/* The region's record: valid until it is removed. */
+/* The region's record, valid until it is removed; one that must exist. */
 const struct region *track_region(const struct track *track, uint32_t region);
+
+/* The same for a number that may be free by now: NULL then. */
+const struct region *track_find(const struct track *track, uint32_t region);
 
 /* The checksum of a known page. */
 uint32_t track_crc(const struct region *region, unsigned int page);
@@ -121,5 +124,8 @@ void track_reject(struct track *track, struct page_ref ref);
 /* A pulse was completed; or a round has read everything. */
 void track_pulse_done(struct track *track);
 void track_round_done(struct track *track);
+
+/* An operator asks: pages that no pulse could merge are tried again now. */
+void track_retry(struct track *track);
 
 void track_counters(const struct track *track, struct track_counters *ret);

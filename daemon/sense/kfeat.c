@@ -302,10 +302,10 @@ static void probe_pagemap(const struct root *root, struct kfeat *k)
 
 bool kfeat_has_unmergeable_fix(const char *release, const char *version)
 {
-	/* Point releases whose source was read; the fix itself is older. */
+	/* Seen to keep the flags; the fix may be some releases older. */
 	static const struct {
 		unsigned int major, minor, point;
-	} fixed[] = { { 6, 1, 192 }, { 6, 12, 117 } };
+	} fixed[] = { { 6, 1, 176 }, { 6, 12, 57 } };
 	/* Debian 12 says "6.1.0-40-amd64" and the point release only here. */
 	const char *debian = strstr(version, "Debian ");
 	unsigned int major, minor, point = 0;

@@ -116,8 +116,11 @@ void process_close(struct process *p)
 bool process_is_gone(const struct process *p)
 {
 	struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
+	uint64_t entry;
 
-	return poll(&pfd, 1, 0) > 0;
+	/* pagemap of an mm without users reads as empty */
+	return poll(&pfd, 1, 0) > 0 ||
+	       pread(p->pagemap, &entry, sizeof(entry), 0) == 0;
 }
 
 static int exe_read(int dir, char **ret)

@@ -72,7 +72,7 @@ int process_open(const struct root *root, struct process_id id,
 /* Close what is open; accepts PROCESS_NONE. */
 void process_close(struct process *process);
 
-/* Whether the process has exited; no descriptor is needed but the pidfd. */
+/* Whether the process has exited, or left the mm that was opened by exec. */
 bool process_is_gone(const struct process *process);
 
 /*

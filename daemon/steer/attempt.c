@@ -120,10 +120,11 @@ static bool seccomp_suspended(const struct tracee *t)
 /* Whether the held thread can be used; else the verdict is given. */
 static bool fit(struct attempt *a, const struct tracee *t)
 {
-	if (!t->insn)
+	if (injectee_mm_is_gone(a->injectee))
+		verdict(a, INJECT_GONE, INJECT_REASON_NONE);
+	else if (!t->insn)
 		verdict(a, INJECT_SKIP, INJECT_REASON_NO_SYSCALL_INSN);
-	else if (injectee_mm_is_gone(a->injectee) ||
-		 !tracee_insn_at(t, t->insn))
+	else if (!tracee_insn_at(t, t->insn))
 		verdict(a, INJECT_GONE, INJECT_REASON_NONE);
 	else if (has_user_dispatch(t))
 		verdict(a, INJECT_SKIP, INJECT_REASON_USER_DISPATCH);

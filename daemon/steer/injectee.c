@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <ksmd-plus/inject.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "threads.h"
 #include "tracee-arch.h"
 
@@ -23,6 +25,10 @@
 
 /* How much of a program's and its libraries' text is searched without one. */
 #define TEXT_BYTES (16ULL << 20)
+
+/* How often, and after what time, an mm without any text is looked at. */
+#define EXEC_TRIES 4
+#define EXEC_NSEC  (2 * NSEC_PER_SEC / 1000)
 
 static int thread_file(const struct injectee *p, pid_t tid, const char *name)
 {
@@ -139,6 +145,25 @@ static int open_mm(struct injectee *p, pid_t tid, uint32_t *ret_reason)
 	return 0;
 }
 
+/*
+ * In the midst of an exec an mm is still empty: only one that has no system
+ * call when looked at again has none.
+ */
+static int find_mm(struct injectee *p, pid_t tid, uint32_t *ret_reason)
+{
+	const struct timespec pause = { .tv_nsec = EXEC_NSEC };
+	int r = 0;
+
+	for (int i = 0; !r && !p->insn && i < EXEC_TRIES; i++) {
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		p->mem = close_fd(p->mem);
+		p->pagemap = close_fd(p->pagemap);
+		r = open_mm(p, tid, ret_reason);
+	}
+	return r;
+}
+
 int injectee_open(const struct root *root, struct process_id id, int pidfd,
 		  struct injectee *ret, uint32_t *ret_reason)
 {
@@ -168,7 +193,7 @@ int injectee_open(const struct root *root, struct process_id id, int pidfd,
 		*ret_reason = INJECT_REASON_SHARED_MM;
 		return INJECTEE_REASON;
 	}
-	r = open_mm(&p, tid, ret_reason);
+	r = find_mm(&p, tid, ret_reason);
 	if (r)
 		return r;
 	*ret = p;

@@ -10,7 +10,9 @@
  * A thread that does not stop cannot be detached either; it is free when the
  * tracing thread exits. From the first tracee_call() to tracee_release() the
  * target's registers are not its own and it would die with us: nothing
- * in between allocates, logs or locks, and no wait is given up.
+ * in between allocates, logs or locks, and no wait is given up. So that this
+ * is short on a busy machine too, and where the target's CPU quota is used up,
+ * the thread has real-time priority exactly as long, if that is allowed.
  */
 #pragma once
 
@@ -39,6 +41,7 @@ struct tracee {
 	bool held; /* stopped, and released by a detach */
 	bool known; /* registers are read */
 	bool changed; /* registers are ours */
+	int policy; /* its scheduling policy, -1 as long as that is its own */
 	bool repaired; /* an interrupted call is made again */
 	int signal; /* to deliver on release */
 	uint64_t held_since_nsec;

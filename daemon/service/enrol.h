@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * enrol - marks and unmarks ranges of other processes, one after the other
+ *
+ * The queue in front of the injector: cuts an operation into requests, writes
+ * the ledger before each, goes on where a stop was long enough (INJECT_MORE),
+ * and starts a new injector when the old one is gone. In a dry run there is
+ * no injector and every operation succeeds without being made.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include <ksmd-plus/inject.h>
+
+struct enrol;
+struct ledger;
+struct watched;
+
+struct enrol_outcome {
+	enum inject_result result; /* DONE, RETRY, SKIP, GONE or FAILED */
+	enum inject_reason reason;
+	int error;		   /* positive errno of the kernel's refusal */
+	size_t n_done;		   /* ranges, from the first */
+};
+
+/* Called once for each operation, from the loop. */
+typedef void (*enrol_done_fn)(void *userdata, struct watched *watched,
+			      const struct enrol_outcome *outcome);
+
+struct enrol_counters {
+	uint64_t stops;
+	uint64_t repaired;	/* interrupted calls made again */
+	uint64_t hold_max_nsec;
+	uint64_t cpu_usec;	/* of all injectors so far */
+};
+
+/*
+ * @path: of the injector; NULL for a dry run. A missing injector is no error:
+ * enrol_is_able() is false then, and operations are answered INJECT_SKIP.
+ */
+int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
+	      struct enrol **ret);
+struct enrol *enrol_free(struct enrol *enrol);
+
+/* Whether there is an injector; why not, in words, if @ret_why is given. */
+bool enrol_is_able(const struct enrol *enrol, const char **ret_why);
+pid_t enrol_pid(const struct enrol *enrol);
+
+/*
+ * Queue @op on @ranges (copied) of @watched (a reference is kept until done).
+ * 0 or -ENOMEM, then @done is not called.
+ */
+int enrol_submit(struct enrol *enrol, struct watched *watched,
+		 enum inject_op op, const struct range *ranges, size_t n,
+		 enrol_done_fn done, void *userdata);
+
+/* Operations not done yet. */
+unsigned int enrol_pending(const struct enrol *enrol);
+
+void enrol_counters(const struct enrol *enrol, struct enrol_counters *ret);

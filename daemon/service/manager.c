@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "manager.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <systemd/sd-daemon.h>
+
+#include "budget.h"
+#include "checksum.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "control.h"
+#include "enrol.h"
+#include "knobs.h"
+#include "ksm.h"
+#include "ledger.h"
+#include "log.h"
+#include "memory.h"
+#include "merge.h"
+#include "pfnset.h"
+#include "pool.h"
+#include "process.h"
+#include "pulser.h"
+#include "reader.h"
+#include "report.h"
+#include "scan.h"
+#include "track.h"
+#include "watch.h"
+#include "withdraw.h"
+
+/* A new process is found within this time (aim: merged within 3 s). */
+#define WALK_USEC USEC_PER_SEC
+/* What a stop may take before the knobs are restored all the same. */
+#define STOP_USEC (20 * USEC_PER_SEC)
+/* ksmd frees what belonged to withdrawn and dead processes in one scan. */
+#define SWEEP_USEC (2 * USEC_PER_SEC)
+/* Frames remembered per round: 1 GiB of shared memory, 16 MiB of our own. */
+#define SEEN_FRAMES (1U << 18)
+/* More threads than this read faster than one memory controller serves. */
+#define THREADS_MAX 4U
+
+enum stop_stage { STOP_NOT, STOP_WITHDRAWING, STOP_SWEEPING };
+
+struct manager {
+	sd_event *event;
+	const struct root *root;
+	const struct kfeat *kfeat;
+	struct manager_options options;
+	struct config config;
+	int runtime_fd;
+	pid_t ksmd;
+
+	struct ledger *ledger;
+	struct knobs *knobs;
+	struct enrol *enrol;
+	struct pool *pool;
+	struct reader reader;
+	struct track *track;
+	struct watch *watch;
+	struct budget budget;
+	struct scan *scan;
+	struct pulser *pulser;
+	struct merge *merge;
+	struct report *report;
+	struct control *control;
+	sd_event_source *walk_timer;
+	sd_event_source *stop_timer;
+
+	bool paused;
+	bool walked; /* /proc was walked once */
+	enum stop_stage stopping;
+	size_t withdraw_at;
+	uint64_t sweep_scans; /* full_scans when the last sweep began */
+	uint64_t stop_usec;   /* no later than then */
+};
+
+/* --- configuration ---------------------------------------------------------- */
+
+static void on_complaint(void *userdata, const char *file, unsigned int line,
+			 const char *sentence)
+{
+	(void)userdata;
+	if (line)
+		log_warning("%s:%u: %s", file, line, sentence);
+	else
+		log_warning("%s: %s", file, sentence);
+}
+
+static int config_read(const struct manager *m, struct config *ret)
+{
+	int r = config_load(m->options.config_path,
+			    m->options.config_must_exist,
+			    m->kfeat->ram_bytes, on_complaint, NULL, ret);
+
+	return r < 0 ? r : 0;
+}
+
+static struct merge_limits merge_limits_of(const struct manager *m)
+{
+	uint64_t max_sharing = 256;
+
+	file_read_u64(m->root->sys, KSM_DIR "/max_page_sharing",
+		      &max_sharing);
+	return (struct merge_limits){
+		.planning = {
+			.max_ranges = m->config.max_ranges,
+			.max_map_count = m->kfeat->max_map_count,
+			.max_ptes_shared =
+				m->kfeat->thp >= THP_MADVISE ?
+					m->kfeat->khugepaged_max_ptes_shared :
+					0,
+		},
+		.max_sharing = max_sharing,
+	};
+}
+
+static struct pulser_settings pulser_settings_of(const struct manager *m)
+{
+	return (struct pulser_settings){
+		.ksmd_cpu_permyriad = m->config.ksmd_cpu_limit_permyriad,
+		.zero_pages = m->config.zero_pages,
+	};
+}
+
+/* --- what the parts call ----------------------------------------------------- */
+
+static uint64_t cpu_usec(void *userdata)
+{
+	const struct manager *m = userdata;
+
+	return report_cpu_usec(m->report);
+}
+
+static void on_scan_progress(void *userdata, bool round_done)
+{
+	const struct manager *m = userdata;
+
+	if (round_done)
+		log_debug("Round %" PRIu64 " is done", scan_rounds(m->scan));
+	merge_consider(m->merge);
+}
+
+static bool scan_is_idle(void *userdata)
+{
+	const struct manager *m = userdata;
+
+	return !scan_is_busy(m->scan);
+}
+
+/* See soon what became of the duplicates. */
+static void on_pulsed(void *userdata)
+{
+	const struct manager *m = userdata;
+
+	scan_soon(m->scan);
+}
+
+static bool is_ours(void *userdata, struct process_id id)
+{
+	const struct manager *m = userdata;
+
+	return ledger_process(m->ledger, id) != NULL;
+}
+
+static void on_found(void *userdata, struct watched *w)
+{
+	struct manager *m = userdata;
+
+	log_info("Watching %s (pid %d), mode %s: %s", w->facts.comm,
+		 w->process.id.pid, mode_name(w->mode), w->rule);
+	scan_found(m->scan, w);
+}
+
+static void nothing(void *userdata)
+{
+	(void)userdata;
+}
+
+static struct withdraw_env withdraw_env_of(const struct manager *m)
+{
+	return (struct withdraw_env){
+		.root = m->root,
+		.enrol = m->enrol,
+		.ledger = m->ledger,
+		.unmergeable_safe = m->kfeat->unmergeable_safe,
+	};
+}
+
+/* It exited; or a reload no longer names it: then it gets back what it had. */
+static void on_lost(void *userdata, struct watched *w)
+{
+	struct manager *m = userdata;
+	struct withdraw_env env = withdraw_env_of(m);
+
+	scan_lost(m->scan, w);
+	if (!m->stopping && !m->options.dry_run)
+		withdraw_begin(&env, w, nothing, NULL);
+}
+
+static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *m = userdata;
+	int r;
+
+	(void)usec;
+	sd_event_source_set_time(source,
+				 clock_usec(CLOCK_MONOTONIC) + WALK_USEC);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	if (m->paused || m->stopping)
+		return 0;
+	r = watch_walk(m->watch, clock_usec(CLOCK_MONOTONIC));
+	if (r)
+		log_warning("Cannot walk /proc: %s, ignoring", strerror(-r));
+	if (!m->walked)
+		sd_notify(0, "READY=1\nSTATUS=Looking for duplicates");
+	m->walked = true;
+	return 0;
+}
+
+/* --- control ------------------------------------------------------------------ */
+
+static void op_status(void *userdata, struct daemon_status *ret)
+{
+	const struct manager *m = userdata;
+
+	report_status(m->report, !m->walked, m->paused, ret);
+}
+
+static int op_list(void *userdata, const struct process_status **ret,
+		   size_t *ret_n)
+{
+	const struct manager *m = userdata;
+
+	return report_processes(m->report, ret, ret_n);
+}
+
+static void op_pause(void *userdata)
+{
+	manager_pause(userdata);
+}
+
+static void op_resume(void *userdata)
+{
+	manager_resume(userdata);
+}
+
+static void op_rescan(void *userdata)
+{
+	manager_rescan(userdata);
+}
+
+static const struct control_ops control_ops = {
+	.status = op_status,
+	.list = op_list,
+	.pause = op_pause,
+	.resume = op_resume,
+	.rescan = op_rescan,
+};
+
+/* The knobs go back to what they were; ksmd does as its owner set it. */
+void manager_pause(struct manager *m)
+{
+	if (m->paused || m->stopping)
+		return;
+	m->paused = true;
+	scan_pause(m->scan, true);
+	merge_pause(m->merge, true);
+	if (knobs_restore(m->knobs))
+		log_warning("Not every knob could be restored, ignoring");
+	log_notice("Paused");
+}
+
+void manager_resume(struct manager *m)
+{
+	if (!m->paused || m->stopping)
+		return;
+	m->paused = false;
+	merge_pause(m->merge, false);
+	scan_pause(m->scan, false);
+	log_notice("Resumed");
+}
+
+void manager_rescan(struct manager *m)
+{
+	if (m->paused || m->stopping)
+		return;
+	track_retry(m->track);
+	scan_soon(m->scan);
+}
+
+/* --- beginning ----------------------------------------------------------------- */
+
+/* What an earlier daemon changed and could not put back. */
+static int leftovers_restore(struct manager *m)
+{
+	const struct ledger_process *list;
+	int r = knobs_restore(m->knobs);
+
+	if (r < 0)
+		return log_error_errno(r, "Cannot restore KSM's settings of an earlier daemon");
+	for (size_t i = ledger_processes(m->ledger, &list); i-- > 0;) {
+		struct process_id id = list[i].id;
+		struct process_stat st;
+
+		r = process_stat_read(m->root, id.pid, &st);
+		if (r == 0 && st.start_time == id.start_time)
+			continue;
+		r = ledger_forget(m->ledger, id);
+		if (r)
+			return log_error_errno(r, "Cannot write the ledger");
+		ledger_processes(m->ledger, &list);
+	}
+	return 0;
+}
+
+static int steer_start(struct manager *m)
+{
+	int r = ledger_open(m->runtime_fd, m->options.dry_run, &m->ledger);
+
+	if (r)
+		return log_error_errno(r, "Cannot open the ledger in %s",
+				       m->options.runtime_dir);
+	r = knobs_new(m->root, m->ledger, m->options.dry_run, &m->knobs);
+	if (!r)
+		r = leftovers_restore(m);
+	if (!r)
+		r = enrol_new(m->event, m->ledger,
+			      m->options.dry_run ? NULL : m->options.injector,
+			      &m->enrol);
+	return r;
+}
+
+static int sense_start(struct manager *m)
+{
+	unsigned int threads = m->config.threads;
+	uint64_t seed;
+	int r;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return -EIO;
+	if (!threads)
+		threads = MIN((unsigned int)MAX(m->kfeat->n_cpus, 1),
+			      THREADS_MAX);
+	m->reader.engine = &checksum_cpu;
+	m->reader.pagemap_scan = m->kfeat->pagemap_scan;
+	r = strong_key_make(&m->reader.key);
+	if (!r)
+		r = pfnset_new(SEEN_FRAMES, &m->reader.seen);
+	if (!r)
+		r = track_new(m->config.memory_limit, seed,
+			      m->config.zero_pages, &m->track);
+	if (!r)
+		r = pool_new(m->event, threads, &m->pool);
+	return r;
+}
+
+static const struct watch_ops watch_ops = {
+	.found = on_found,
+	.lost = on_lost,
+};
+
+static int loop_start(struct manager *m)
+{
+	struct pulser_settings settings = pulser_settings_of(m);
+	struct merge_limits limits = merge_limits_of(m);
+	int r = watch_new(m->root, &watch_ops, m, &m->watch);
+
+	if (r)
+		return r;
+	watch_set_rules(m->watch, &m->config.rules);
+	watch_set_limits(m->watch, m->options.dry_run,
+			 !m->kfeat->ksm_stat_mergeable);
+	watch_set_is_ours(m->watch, is_ours);
+	if (enrol_pid(m->enrol))
+		watch_add_own(m->watch, enrol_pid(m->enrol));
+	r = pulser_new(m->root, m->knobs, m->ksmd, &settings, &m->pulser);
+	if (!r)
+		r = merge_new(&(struct merge_env){
+				      .event = m->event,
+				      .pool = m->pool,
+				      .reader = &m->reader,
+				      .track = m->track,
+				      .watch = m->watch,
+				      .enrol = m->enrol,
+				      .pulser = m->pulser,
+				      .scan_is_idle = scan_is_idle,
+				      .pulsed = on_pulsed,
+				      .userdata = m,
+			      },
+			      &limits, &m->merge);
+	if (!r)
+		r = scan_new(&(struct scan_env){
+				     .event = m->event,
+				     .pool = m->pool,
+				     .reader = &m->reader,
+				     .track = m->track,
+				     .watch = m->watch,
+				     .budget = &m->budget,
+				     .cpu_usec = cpu_usec,
+				     .progress = on_scan_progress,
+				     .userdata = m,
+			     },
+			     &m->scan);
+	return r;
+}
+
+static int faces_start(struct manager *m)
+{
+	int r = report_new(&(struct report_env){
+				   .root = m->root,
+				   .kfeat = m->kfeat,
+				   .config = &m->config,
+				   .watch = m->watch,
+				   .track = m->track,
+				   .scan = m->scan,
+				   .merge = m->merge,
+				   .enrol = m->enrol,
+				   .knobs = m->knobs,
+				   .ksmd = m->ksmd,
+				   .dry_run = m->options.dry_run,
+			   },
+			   &m->report);
+
+	if (r)
+		return r;
+	budget_init(&m->budget, m->config.cpu_limit_permyriad,
+		    clock_usec(CLOCK_MONOTONIC), cpu_usec(m));
+	r = control_new(m->event, m->options.runtime_dir, &control_ops, m,
+			&m->control);
+	if (r)
+		return log_error_errno(r, "Cannot listen on %s/bus",
+				       m->options.runtime_dir);
+	r = sd_event_add_time(m->event, &m->walk_timer, CLOCK_MONOTONIC, 0,
+			      1000, on_walk, m);
+	return r < 0 ? r : 0;
+}
+
+/* ksmd is scanning by itself: from now on it runs when there is evidence. */
+static void ksmd_take_over(struct manager *m)
+{
+	struct ksm_counters c;
+
+	if (!m->options.dry_run && ksm_read(m->root, &c) == 0 && c.run == 1)
+		pulser_rest(m->pulser);
+}
+
+int manager_new(sd_event *event, const struct root *root,
+		const struct kfeat *kfeat,
+		const struct manager_options *options, struct manager **ret)
+{
+	struct manager *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	m->event = event;
+	m->root = root;
+	m->kfeat = kfeat;
+	m->options = *options;
+	m->ksmd = ksm_find_ksmd(root);
+	m->runtime_fd = open(options->runtime_dir,
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->runtime_fd < 0) {
+		r = log_error_errno(errno, "Cannot open %s",
+				    options->runtime_dir);
+		free(m);
+		return r;
+	}
+	r = config_read(m, &m->config);
+	if (!r)
+		r = steer_start(m);
+	if (!r)
+		r = sense_start(m);
+	if (!r)
+		r = loop_start(m);
+	if (!r)
+		r = faces_start(m);
+	if (r) {
+		manager_free(m);
+		return log_error_errno(r, "Cannot start");
+	}
+	ksmd_take_over(m);
+	*ret = m;
+	return 0;
+}
+
+struct manager *manager_free(struct manager *m)
+{
+	if (!m)
+		return NULL;
+	m->stopping = STOP_SWEEPING;
+	control_free(m->control);
+	sd_event_source_unref(m->walk_timer);
+	sd_event_source_unref(m->stop_timer);
+	pool_free(m->pool);
+	enrol_free(m->enrol);
+	if (m->watch)
+		watch_free(m->watch);
+	report_free(m->report);
+	merge_free(m->merge);
+	scan_free(m->scan);
+	pulser_free(m->pulser);
+	track_free(m->track);
+	pfnset_free(m->reader.seen);
+	if (m->knobs && knobs_restore(m->knobs))
+		log_warning("Not every knob could be restored");
+	knobs_free(m->knobs);
+	ledger_close(m->ledger);
+	config_clear(&m->config);
+	close_fd(m->runtime_fd);
+	free(m);
+	return NULL;
+}
+
+void manager_reload(struct manager *m)
+{
+	struct pulser_settings settings;
+	struct merge_limits limits;
+	struct config config;
+	int r;
+
+	if (m->stopping)
+		return;
+	r = config_read(m, &config);
+	if (r) {
+		log_error_errno(r, "The new configuration cannot be read; the old one stays in force");
+		return;
+	}
+	/* what only counts at the start */
+	if (config.memory_limit != m->config.memory_limit ||
+	    config.threads != m->config.threads)
+		log_notice("memory_limit and threads take effect at the next start");
+	config.memory_limit = m->config.memory_limit;
+	config.threads = m->config.threads;
+	config_clear(&m->config);
+	m->config = config;
+	watch_set_rules(m->watch, &m->config.rules);
+	settings = pulser_settings_of(m);
+	pulser_set(m->pulser, &settings);
+	limits = merge_limits_of(m);
+	merge_set_limits(m->merge, &limits);
+	m->budget.share_permyriad = m->config.cpu_limit_permyriad;
+	log_notice("Configuration reloaded");
+}
+
+/* --- ending ---------------------------------------------------------------------- */
+
+static void withdraw_next(void *userdata);
+
+static void stop_timer_set(struct manager *m, uint64_t delay_usec)
+{
+	sd_event_source_set_time(m->stop_timer,
+				 clock_usec(CLOCK_MONOTONIC) + delay_usec);
+	sd_event_source_set_enabled(m->stop_timer, SD_EVENT_ONESHOT);
+}
+
+/* Marks are back: let ksmd free what it kept for them, then all is over. */
+static void sweep_begin(struct manager *m)
+{
+	struct ksm_counters c;
+
+	m->stopping = STOP_SWEEPING;
+	if (m->options.dry_run || !m->withdraw_at ||
+	    ksm_read(m->root, &c) || c.run != 1 ||
+	    pulser_begin(m->pulser, UINT64_MAX, merge_registered(m->merge))) {
+		sd_event_exit(m->event, 0);
+		return;
+	}
+	m->sweep_scans = c.full_scans;
+	m->stop_usec = clock_usec(CLOCK_MONOTONIC) + SWEEP_USEC;
+	stop_timer_set(m, 0);
+}
+
+/* One after the other, so that each sees the memory the last one left. */
+static void withdraw_next(void *userdata)
+{
+	struct manager *m = userdata;
+	struct withdraw_env env = withdraw_env_of(m);
+	size_t n;
+	struct watched *const *list = watch_list(m->watch, &n);
+
+	while (m->stopping == STOP_WITHDRAWING && m->withdraw_at < n) {
+		struct watched *w = list[m->withdraw_at++];
+
+		if (w && withdraw_begin(&env, w, withdraw_next, m) ==
+				 WITHDRAW_BEGUN)
+			return;
+	}
+	if (m->stopping == STOP_WITHDRAWING)
+		sweep_begin(m);
+}
+
+static int on_stop_timer(sd_event_source *source, uint64_t usec,
+			 void *userdata)
+{
+	struct manager *m = userdata;
+	struct ksm_counters c;
+
+	(void)source;
+	(void)usec;
+	if (clock_usec(CLOCK_MONOTONIC) >= m->stop_usec || m->stopping != STOP_SWEEPING ||
+	    ksm_read(m->root, &c) || c.full_scans >= m->sweep_scans + 2) {
+		if (m->stopping == STOP_WITHDRAWING)
+			log_warning("Withdrawing takes too long; what is left stays merged");
+		sd_event_exit(m->event, 0);
+	} else {
+		stop_timer_set(m, 10 * USEC_PER_MSEC);
+	}
+	return 0;
+}
+
+void manager_stop(struct manager *m)
+{
+	if (m->stopping) {
+		sd_event_exit(m->event, 0);
+		return;
+	}
+	sd_notify(0, "STOPPING=1\nSTATUS=Putting everything back");
+	m->stopping = STOP_WITHDRAWING;
+	scan_pause(m->scan, true);
+	merge_pause(m->merge, true);
+	m->stop_usec = clock_usec(CLOCK_MONOTONIC) + STOP_USEC;
+	if (sd_event_add_time(m->event, &m->stop_timer, CLOCK_MONOTONIC,
+			      m->stop_usec, 1000, on_stop_timer, m) < 0 ||
+	    m->config.on_exit == ON_EXIT_KEEP || m->options.dry_run)
+		sd_event_exit(m->event, 0);
+	else
+		withdraw_next(m);
+}

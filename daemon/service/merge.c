@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "merge.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+#include "planning.h"
+#include "pool.h"
+#include "pulser.h"
+#include "settle.h"
+#include "track.h"
+#include "watch.h"
+
+/* A candidate is looked at again after this long (design 3.8): what changes
+ * all the time has changed by then. */
+#define SETTLE_DELAY_USEC (300 * USEC_PER_MSEC)
+/* Candidates wait for more of them, but not longer. */
+#define SETTLE_WAIT_USEC (1500 * USEC_PER_MSEC)
+/* Settled at once: 12 MiB of items. */
+#define SETTLE_PAGES	 262144U
+#define SETTLE_ENOUGH	 65536U
+/* How often a pulse is looked at. */
+#define PULSE_POLL_USEC	 (20 * USEC_PER_MSEC)
+#define TICK_USEC	 (100 * USEC_PER_MSEC)
+/* A target that could not be held now is tried again, ever more slowly. */
+#define RETRY_MIN_USEC	 (200 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC	 (30 * USEC_PER_SEC)
+
+struct merge {
+	struct merge_env env;
+	struct merge_limits limits;
+	enum merge_stage stage;
+	bool paused;
+	sd_event_source *timer;
+	uint64_t first_usec; /* when candidates began to wait; 0: none */
+	uint64_t promise_usec; /* when the oldest promise was made */
+	struct track_queue queue;
+	size_t at; /* next of the queue to be looked at */
+	unsigned int in_flight;
+	struct settle settle;
+	uint64_t late; /* duplicates enrolled after the cycle that settled them */
+	struct merge_counters counters;
+};
+
+struct settle_job {
+	struct job job;
+	struct merge *merge;
+	struct watched *watched;
+	uint32_t region;
+	uint64_t base;
+	int result;
+	struct reader_settle settle;
+};
+
+struct verify_job {
+	struct job job;
+	struct merge *merge;
+	struct watched *watched;
+	int result;
+	size_t n_mappings;
+	struct vmas vmas;
+};
+
+static void settle_advance(struct merge *merge);
+static void enrolled(struct merge *merge);
+
+static struct watched *watched_of(const struct merge *merge, uint32_t owner)
+{
+	size_t n;
+	struct watched *const *list = watch_list(merge->env.watch, &n);
+
+	return owner < n ? list[owner] : NULL;
+}
+
+/* --- settle ---------------------------------------------------------------- */
+
+static void settle_run(struct job *job, struct worker *worker)
+{
+	struct settle_job *j = (struct settle_job *)job;
+
+	j->result = reader_settle(j->merge->env.reader, &j->watched->process,
+				  j->base, worker, &j->settle);
+}
+
+static void items_add(struct merge *merge, const struct settle_job *j)
+{
+	const struct reader_settle *s = &j->settle;
+
+	if (vec_reserve(&merge->settle,
+			merge->settle.n + pagemask_count(&s->pages)))
+		return;
+	for (unsigned int i = pagemask_next(&s->pages, 0); i < REGION_PAGES;
+	     i = pagemask_next(&s->pages, i + 1)) {
+		struct settle_item item = {
+			.hash = s->hash[i],
+			.pfn = s->pfn[i],
+			.ref = { j->region, (uint16_t)i },
+			.domain = j->watched->domain,
+			.owner = j->watched->number,
+			.zero = pagemask_test(&s->zero, i),
+			.merged = pagemask_test(&s->shared, i) &&
+				  pagemask_test(&s->mergeable, i),
+		};
+
+		/* the zero page itself, or a forked page of zeros */
+		if (item.zero && pagemask_test(&s->shared, i))
+			continue;
+		merge->settle.v[merge->settle.n++] = item;
+	}
+}
+
+static void settle_done(struct job *job, bool dropped)
+{
+	struct settle_job *j = (struct settle_job *)job;
+	struct merge *merge = j->merge;
+
+	merge->in_flight--;
+	if (!dropped && j->result == 0 && !j->watched->dropped)
+		items_add(merge, j);
+	watched_unref(j->watched);
+	free(j);
+	if (!dropped)
+		settle_advance(merge);
+}
+
+static int settle_submit(struct merge *merge,
+			 const struct track_candidates *c)
+{
+	const struct region *region =
+		track_find(merge->env.track, c->region);
+	struct watched *w = region ? watched_of(merge, region->owner) : NULL;
+	struct pagemask eligible;
+	struct settle_job *j;
+
+	if (!w || w->gone)
+		return 0;
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return -ENOMEM;
+	j->job.run = settle_run;
+	j->job.done = settle_done;
+	j->merge = merge;
+	j->watched = watched_ref(w);
+	j->region = c->region;
+	j->base = region->base;
+	reader_masks(&w->vmas, region->base, &eligible,
+		     &j->settle.mergeable);
+	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
+		j->settle.pages.words[i] = c->pages.words[i] &
+					   region->known.words[i] &
+					   eligible.words[i];
+	for (unsigned int i = pagemask_next(&j->settle.pages, 0);
+	     i < REGION_PAGES; i = pagemask_next(&j->settle.pages, i + 1))
+		j->settle.crc[i] = track_crc(region, i);
+	merge->in_flight++;
+	pool_submit(merge->env.pool, &j->job);
+	return 0;
+}
+
+/* --- plan and enrol --------------------------------------------------------- */
+
+static bool may_enrol(const struct watched *w, uint64_t now)
+{
+	return !w->gone && !w->skip && now >= w->retry_usec &&
+	       (w->mode == MODE_SELECTIVE ||
+		(w->mode == MODE_WHOLE && !w->whole_done));
+}
+
+static void enrol_done(void *userdata, struct watched *w,
+		       const struct enrol_outcome *outcome)
+{
+	struct merge *merge = userdata;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+	w->last = INJECT_REASON_NONE;
+	switch (outcome->result) {
+	case INJECT_RETRY:
+		w->last = outcome->reason;
+		w->retry_usec = now + MIN(RETRY_MIN_USEC << w->n_tries,
+					  RETRY_MAX_USEC);
+		w->n_tries = MIN(w->n_tries + 1, 10U);
+		break;
+	case INJECT_SKIP:
+		w->skip = outcome->reason ? outcome->reason :
+					    INJECT_REASON_PERMISSION;
+		break;
+	case INJECT_GONE:
+		w->gone = true;
+		break;
+	case INJECT_FAILED:
+		/* EAGAIN: no more mappings allowed; not soon again */
+		w->error = outcome->error;
+		w->retry_usec = now + RETRY_MAX_USEC;
+		break;
+	default:
+		/* settled in an earlier cycle: promised now */
+		if (w->retry_usec)
+			merge->late += w->wanted_pages;
+		w->retry_usec = 0;
+		w->n_tries = 0;
+		w->error = 0;
+		w->whole_done = w->mode == MODE_WHOLE;
+		w->asked = true;
+	}
+	if (!enrol_pending(merge->env.enrol))
+		enrolled(merge);
+}
+
+static int process_enrol(struct merge *merge, struct watched *w)
+{
+	struct ranges ranges = { 0 };
+	uint64_t wanted;
+	int r = planning_ranges(merge->env.track, w, &merge->limits.planning,
+				&ranges, &wanted);
+
+	if (!r && wanted && w->mode == MODE_WHOLE)
+		r = enrol_submit(merge->env.enrol, w, INJECT_MERGE_ANY, NULL,
+				 0, enrol_done, merge);
+	else if (!r && ranges.n)
+		r = enrol_submit(merge->env.enrol, w, INJECT_MERGEABLE,
+				 ranges.v, ranges.n, enrol_done, merge);
+	w->wanted_pages = wanted;
+	vec_free(&ranges);
+	return r;
+}
+
+/* --- verify ---------------------------------------------------------------- */
+
+/* madvise() lies by silence (facts 2.2): only VmFlags tell what took. */
+static void verify_run(struct job *job, struct worker *worker)
+{
+	struct verify_job *j = (struct verify_job *)job;
+
+	(void)worker;
+	j->result = vmas_read(j->watched->process.dir, &j->vmas,
+			      &j->n_mappings);
+}
+
+static bool is_covered(const struct merge *merge,
+		       const struct settle_item *item)
+{
+	const struct region *region =
+		track_find(merge->env.track, item->ref.region);
+	const struct watched *w = watched_of(merge, item->owner);
+	struct pagemask eligible, mergeable;
+
+	if (!region || !w || w->gone || region->owner != item->owner)
+		return false;
+	reader_masks(&w->vmas, region->base, &eligible, &mergeable);
+	return pagemask_test(&mergeable, item->ref.page);
+}
+
+static void verified(struct merge *merge)
+{
+	uint64_t promise;
+
+	for (size_t i = 0; i < merge->settle.n; i++) {
+		struct settle_item *item = &merge->settle.v[i];
+
+		item->covered = item->confirmed && is_covered(merge, item);
+	}
+	promise = settle_promise(&merge->settle, merge->limits.max_sharing) +
+		  merge->late;
+	if (promise && !merge->counters.promised)
+		merge->promise_usec = clock_usec(CLOCK_MONOTONIC);
+	merge->counters.promised += promise;
+	merge->late = 0;
+	merge->settle.n = 0;
+	merge->stage = MERGE_IDLE;
+	merge_consider(merge);
+}
+
+static void verify_done(struct job *job, bool dropped)
+{
+	struct verify_job *j = (struct verify_job *)job;
+	struct merge *merge = j->merge;
+	struct watched *w = j->watched;
+
+	merge->in_flight--;
+	if (!dropped && j->result == 0 && !w->dropped) {
+		vec_free(&w->vmas);
+		w->vmas = j->vmas;
+		w->n_mappings = j->n_mappings;
+	} else {
+		vec_free(&j->vmas);
+	}
+	watched_unref(w);
+	free(j);
+	if (!dropped && !merge->in_flight)
+		verified(merge);
+}
+
+static void verify_submit(struct merge *merge, struct watched *w)
+{
+	struct verify_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return;
+	j->job.run = verify_run;
+	j->job.done = verify_done;
+	j->merge = merge;
+	j->watched = watched_ref(w);
+	w->asked = false;
+	merge->in_flight++;
+	pool_submit(merge->env.pool, &j->job);
+}
+
+/* All operations are done: see what became of them. */
+static void enrolled(struct merge *merge)
+{
+	size_t n;
+	struct watched *const *list = watch_list(merge->env.watch, &n);
+
+	if (merge->stage != MERGE_ENROLLING)
+		return;
+	merge->stage = MERGE_VERIFYING;
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && !list[i]->gone && list[i]->asked)
+			verify_submit(merge, list[i]);
+	if (!merge->in_flight)
+		verified(merge);
+}
+
+/* Both partners of a merge are enrolled before the same pulse. */
+static void enrol_begin(struct merge *merge)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	size_t n;
+	struct watched *const *list = watch_list(merge->env.watch, &n);
+
+	merge->stage = MERGE_ENROLLING;
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && may_enrol(list[i], now) &&
+		    process_enrol(merge, list[i]))
+			log_debug("No memory to plan pid %d, skipping it",
+				  list[i]->process.id.pid);
+	if (!enrol_pending(merge->env.enrol))
+		enrolled(merge);
+}
+
+static void settled(struct merge *merge)
+{
+	merge->counters.settled += merge->settle.n;
+	merge->counters.confirmed += settle_group(&merge->settle);
+	for (size_t i = 0; i < merge->settle.n; i++) {
+		const struct settle_item *item = &merge->settle.v[i];
+
+		if (!track_find(merge->env.track, item->ref.region))
+			continue;
+		if (item->confirmed)
+			track_confirm(merge->env.track, item->ref);
+		else
+			track_reject(merge->env.track, item->ref);
+	}
+	enrol_begin(merge);
+}
+
+static void settle_advance(struct merge *merge)
+{
+	unsigned int deep = 2 * pool_threads(merge->env.pool) + 2;
+
+	while (merge->in_flight < deep && merge->at < merge->queue.n)
+		if (settle_submit(merge, &merge->queue.v[merge->at++]))
+			log_debug("No memory to settle a region, skipping it");
+	if (merge->in_flight)
+		return;
+	merge->queue.n = 0;
+	merge->at = 0;
+	settled(merge);
+}
+
+static void settle_begin(struct merge *merge)
+{
+	merge->stage = MERGE_SETTLING;
+	merge->first_usec = 0;
+	if (track_take(merge->env.track, SETTLE_PAGES, &merge->queue))
+		log_debug("No memory for all candidates; the rest waits");
+	settle_advance(merge);
+}
+
+/* --- pulse ----------------------------------------------------------------- */
+
+static void pulse_start(struct merge *merge)
+{
+	if (pulser_begin(merge->env.pulser, merge->counters.promised,
+			 merge_registered(merge))) {
+		merge->counters.promised = 0;
+		return;
+	}
+	merge->stage = MERGE_PULSING;
+	sd_event_source_set_time(merge->timer, 0);
+}
+
+static void pulse_finish(struct merge *merge, enum pulse_verdict verdict)
+{
+	pulser_end(merge->env.pulser, verdict);
+	merge->stage = MERGE_IDLE;
+	merge->counters.promised = 0;
+	merge->counters.pulses++;
+	track_pulse_done(merge->env.track);
+	merge->env.pulsed(merge->env.userdata);
+}
+
+static void pulse_poll(struct merge *merge)
+{
+	enum pulse_verdict verdict = pulser_poll(merge->env.pulser);
+
+	if (verdict != PULSE_GO_ON)
+		pulse_finish(merge, verdict);
+}
+
+/* --- the cycle ------------------------------------------------------------- */
+
+uint64_t merge_registered(const struct merge *merge)
+{
+	uint64_t bytes = 0;
+	size_t n;
+	struct watched *const *list = watch_list(merge->env.watch, &n);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; list[i] && k < list[i]->vmas.n; k++)
+			if (list[i]->vmas.v[k].mergeable)
+				bytes += list[i]->vmas.v[k].rss;
+	return bytes / PAGE_BYTES;
+}
+
+static bool settle_is_due(struct merge *merge, uint64_t now)
+{
+	struct track_counters c;
+
+	track_counters(merge->env.track, &c);
+	if (!c.candidates)
+		return false;
+	if (!merge->first_usec)
+		merge->first_usec = now;
+	if (now < merge->first_usec + SETTLE_DELAY_USEC)
+		return false;
+	return merge->env.scan_is_idle(merge->env.userdata) ||
+	       c.candidates >= SETTLE_ENOUGH ||
+	       now >= merge->first_usec + SETTLE_WAIT_USEC;
+}
+
+/* Somebody whose duplicates wait for a better moment. */
+static bool retry_is_due(const struct merge *merge, uint64_t now)
+{
+	size_t n;
+	struct watched *const *list = watch_list(merge->env.watch, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && list[i]->retry_usec &&
+		    may_enrol(list[i], now))
+			return true;
+	return false;
+}
+
+void merge_consider(struct merge *merge)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+	if (merge->stage != MERGE_IDLE || merge->paused)
+		return;
+	if (settle_is_due(merge, now))
+		settle_begin(merge);
+	else if (retry_is_due(merge, now))
+		enrol_begin(merge);
+	else if (pulse_is_worth(merge->counters.promised,
+				merge_registered(merge),
+				now - merge->promise_usec))
+		pulse_start(merge);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct merge *merge = userdata;
+	bool pulsing = merge->stage == MERGE_PULSING;
+
+	(void)usec;
+	sd_event_source_set_time(source, clock_usec(CLOCK_MONOTONIC) +
+						 (pulsing ? PULSE_POLL_USEC :
+							    TICK_USEC));
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	if (pulsing)
+		pulse_poll(merge);
+	else
+		merge_consider(merge);
+	return 0;
+}
+
+void merge_pause(struct merge *merge, bool pause)
+{
+	merge->paused = pause;
+	if (pause && merge->stage == MERGE_PULSING)
+		pulse_finish(merge, PULSE_TIMEOUT);
+}
+
+void merge_set_limits(struct merge *merge, const struct merge_limits *limits)
+{
+	merge->limits = *limits;
+}
+
+enum merge_stage merge_stage(const struct merge *merge)
+{
+	return merge->stage;
+}
+
+void merge_counters(const struct merge *merge, struct merge_counters *ret)
+{
+	*ret = merge->counters;
+}
+
+int merge_new(const struct merge_env *env, const struct merge_limits *limits,
+	      struct merge **ret)
+{
+	struct merge *merge = calloc(1, sizeof(*merge));
+	int r;
+
+	if (!merge)
+		return -ENOMEM;
+	merge->env = *env;
+	merge->limits = *limits;
+	r = sd_event_add_time(env->event, &merge->timer, CLOCK_MONOTONIC, 0,
+			      1000, on_timer, merge);
+	if (r < 0) {
+		free(merge);
+		return r;
+	}
+	*ret = merge;
+	return 0;
+}
+
+struct merge *merge_free(struct merge *merge)
+{
+	if (!merge)
+		return NULL;
+	sd_event_source_unref(merge->timer);
+	vec_free(&merge->queue);
+	vec_free(&merge->settle);
+	free(merge);
+	return NULL;
+}

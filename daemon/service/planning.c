@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "planning.h"
+
+#include <errno.h>
+
+#include "track.h"
+#include "watch.h"
+
+/* Join adjacent mappings: for the planner they are one. */
+static int range_append(struct ranges *ranges, uint64_t start, uint64_t end)
+{
+	if (ranges->n && ranges->v[ranges->n - 1].end == start) {
+		ranges->v[ranges->n - 1].end = end;
+		return 0;
+	}
+	return vec_push(ranges, ((struct range){ start, end }));
+}
+
+static int run_append(struct plan_runs *runs, uint64_t start, uint64_t end,
+		      bool enrolled_already)
+{
+	struct plan_run *last = runs->n ? &runs->v[runs->n - 1] : NULL;
+
+	if (last && last->end == start && last->enrolled == enrolled_already) {
+		last->end = end;
+		return 0;
+	}
+	return vec_push(runs, ((struct plan_run){ start, end,
+						  enrolled_already }));
+}
+
+/* The duplicates of one region that are not mergeable yet, as runs. */
+static int region_runs(const struct region *region, uint64_t from, uint64_t to,
+		       uint32_t max_ptes_shared, struct plan_runs *runs)
+{
+	unsigned int i, n = pagemask_count(&region->duplicate);
+
+	/* a huge page is given up only for more than khugepaged takes back */
+	if (!n || (region->huge && n <= max_ptes_shared))
+		return 0;
+	i = from > region->base ?
+		    (unsigned int)((from - region->base) / PAGE_BYTES) :
+		    0;
+	for (i = pagemask_next(&region->duplicate, i); i < REGION_PAGES;
+	     i = pagemask_next(&region->duplicate, i + 1)) {
+		uint64_t at = region->base + i * PAGE_BYTES;
+		int r;
+
+		if (at >= to)
+			break;
+		r = run_append(runs, at, at + PAGE_BYTES, false);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* What the planner wants to know of one process. */
+struct plan_input {
+	struct plan_runs runs;
+	struct ranges mappings;
+	struct ranges collapsible;
+	uint32_t n_enrolled;
+};
+
+static void input_clear(struct plan_input *in)
+{
+	vec_free(&in->runs);
+	vec_free(&in->mappings);
+	vec_free(&in->collapsible);
+}
+
+/* Mapping by mapping: enrolled whole, or the duplicates of its regions. */
+static int collect(const struct track *track, const struct watched *w,
+		   uint32_t max_ptes_shared, struct plan_input *in)
+{
+	size_t at = 0;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < w->vmas.n; i++) {
+		const struct vma *v = &w->vmas.v[i];
+
+		r = range_append(&in->mappings, v->start, v->end);
+		if (!r && v->thp_eligible)
+			r = range_append(&in->collapsible, v->start, v->end);
+		if (!r && v->mergeable) {
+			size_t n = in->runs.n;
+
+			r = run_append(&in->runs, v->start, v->end, true);
+			in->n_enrolled += in->runs.n > n;
+			continue;
+		}
+		while (at < w->regions.n &&
+		       w->regions.v[at].base + REGION_BYTES <= v->start)
+			at++;
+		for (size_t k = at; !r && k < w->regions.n &&
+				    w->regions.v[k].base < v->end;
+		     k++)
+			r = region_runs(track_region(track,
+						     w->regions.v[k].number),
+					v->start, v->end, max_ptes_shared,
+					&in->runs);
+	}
+	return r;
+}
+
+static uint64_t wanted_pages(const struct plan_runs *runs)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < runs->n; i++)
+		if (!runs->v[i].enrolled)
+			n += (runs->v[i].end - runs->v[i].start) / PAGE_BYTES;
+	return n;
+}
+
+int planning_ranges(const struct track *track, const struct watched *w,
+		    const struct planning_limits *limits, struct ranges *ret,
+		    uint64_t *ret_wanted)
+{
+	struct plan_input in = { 0 };
+	int r = collect(track, w, limits->max_ptes_shared, &in);
+	struct plan_limits plan = {
+		.max_ranges = planner_max_ranges(limits->max_ranges,
+						 in.n_enrolled, w->n_mappings,
+						 limits->max_map_count),
+		.max_ptes_shared = limits->max_ptes_shared,
+	};
+
+	*ret_wanted = wanted_pages(&in.runs);
+	if (!r && *ret_wanted)
+		r = planner_plan(&in.runs, &in.mappings, &in.collapsible,
+				 &plan, ret);
+	input_clear(&in);
+	return r;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * planning - hands one process to the planner
+ *
+ * Collects what the planner wants to know (duplicates from struct track,
+ * mappings from the last look at smaps) and returns the ranges to enrol.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "planner.h"
+
+struct track;
+struct watched;
+
+struct planning_limits {
+	uint32_t max_ranges;
+	uint32_t max_ptes_shared; /* 0: no huge pages here */
+	uint64_t max_map_count;
+};
+
+/*
+ * Append to @ret the new ranges for @watched. *ret_wanted: duplicates that
+ * are in no mergeable mapping yet, whether in the ranges or not.
+ * Return: 0 or -ENOMEM.
+ */
+int planning_ranges(const struct track *track, const struct watched *watched,
+		    const struct planning_limits *limits, struct ranges *ret,
+		    uint64_t *ret_wanted);

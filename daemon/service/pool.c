@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+struct queue {
+	struct job *first;
+	struct job **last;
+};
+
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct queue todo; /* under lock */
+	struct queue done; /* under lock */
+	bool ending;	   /* under lock */
+	int eventfd;
+	sd_event_source *source;
+	unsigned int pending;
+	unsigned int n_threads;
+	pthread_t threads[];
+};
+
+static void queue_init(struct queue *q)
+{
+	q->first = NULL;
+	q->last = &q->first;
+}
+
+static void queue_add(struct queue *q, struct job *job)
+{
+	job->next = NULL;
+	*q->last = job;
+	q->last = &job->next;
+}
+
+static struct job *queue_take(struct queue *q)
+{
+	struct job *job = q->first;
+
+	if (job) {
+		q->first = job->next;
+		if (!q->first)
+			q->last = &q->first;
+	}
+	return job;
+}
+
+static void *worker_main(void *arg)
+{
+	struct pool *pool = arg;
+	struct worker worker;
+	struct job *job;
+
+	/* like the stack, never resident before it is used */
+	worker.pages = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (worker.pages == MAP_FAILED)
+		abort();
+	/* contents of other processes: not for core dumps, nor for children */
+	madvise(worker.pages, REGION_BYTES, MADV_DONTDUMP);
+	madvise(worker.pages, REGION_BYTES, MADV_DONTFORK);
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->ending) {
+		bool was_empty;
+
+		job = queue_take(&pool->todo);
+		if (!job) {
+			pthread_cond_wait(&pool->wake, &pool->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&pool->lock);
+		job->run(job, &worker);
+		pthread_mutex_lock(&pool->lock);
+		was_empty = !pool->done.first;
+		queue_add(&pool->done, job);
+		if (was_empty)
+			eventfd_write(pool->eventfd, 1);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	munmap(worker.pages, REGION_BYTES);
+	return NULL;
+}
+
+static int on_done(sd_event_source *source, int fd, uint32_t revents,
+		   void *userdata)
+{
+	struct pool *pool = userdata;
+	struct job *job, *next;
+	eventfd_t count;
+
+	(void)source;
+	(void)revents;
+	eventfd_read(fd, &count);
+	pthread_mutex_lock(&pool->lock);
+	job = pool->done.first;
+	queue_init(&pool->done);
+	pthread_mutex_unlock(&pool->lock);
+	for (; job; job = next) {
+		next = job->next;
+		pool->pending--;
+		job->done(job, false);
+	}
+	return 0;
+}
+
+/* Signals are the loop's: threads start with all of them blocked. */
+static int threads_start(struct pool *pool, unsigned int n)
+{
+	sigset_t all, old;
+	int r = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (!r && pool->n_threads < n) {
+		r = -pthread_create(&pool->threads[pool->n_threads], NULL,
+				    worker_main, pool);
+		pool->n_threads += !r;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return r;
+}
+
+int pool_new(sd_event *event, unsigned int n_threads, struct pool **ret)
+{
+	struct pool *pool =
+		calloc(1, sizeof(*pool) + n_threads * sizeof(pthread_t));
+	int r;
+
+	if (!pool)
+		return -ENOMEM;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->wake, NULL);
+	queue_init(&pool->todo);
+	queue_init(&pool->done);
+	pool->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = pool->eventfd < 0 ? -errno :
+				sd_event_add_io(event, &pool->source,
+						pool->eventfd, EPOLLIN,
+						on_done, pool);
+	if (r >= 0)
+		r = threads_start(pool, n_threads);
+	if (r < 0) {
+		pool_free(pool);
+		return r;
+	}
+	*ret = pool;
+	return 0;
+}
+
+struct pool *pool_free(struct pool *pool)
+{
+	struct job *job;
+
+	if (!pool)
+		return NULL;
+	pthread_mutex_lock(&pool->lock);
+	pool->ending = true;
+	pthread_cond_broadcast(&pool->wake);
+	pthread_mutex_unlock(&pool->lock);
+	for (unsigned int i = 0; i < pool->n_threads; i++)
+		pthread_join(pool->threads[i], NULL);
+	while ((job = queue_take(&pool->done)))
+		job->done(job, false);
+	while ((job = queue_take(&pool->todo)))
+		job->done(job, true);
+	sd_event_source_unref(pool->source);
+	close_fd(pool->eventfd);
+	pthread_cond_destroy(&pool->wake);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+	return NULL;
+}
+
+void pool_submit(struct pool *pool, struct job *job)
+{
+	pool->pending++;
+	pthread_mutex_lock(&pool->lock);
+	queue_add(&pool->todo, job);
+	pthread_cond_signal(&pool->wake);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+unsigned int pool_pending(const struct pool *pool)
+{
+	return pool->pending;
+}
+
+unsigned int pool_threads(const struct pool *pool)
+{
+	return pool->n_threads;
+}

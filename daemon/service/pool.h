@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pool - threads that read and checksum, and bring the results home
+ *
+ * A job is run by some thread and then finished on the loop's thread. Workers
+ * own no policy and take no lock but the pool's: a job has to carry all that
+ * its run() needs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include <ksmd-plus/types.h>
+
+struct pool;
+
+/* What each thread has for itself. */
+struct worker {
+	unsigned char *pages;		 /* REGION_BYTES, page-aligned */
+	uint64_t pagemap[REGION_PAGES];
+};
+
+/* Embedded in the caller's own struct, first member. */
+struct job {
+	/* On a worker thread. */
+	void (*run)(struct job *job, struct worker *worker);
+	/* On the loop's thread; owns @job from here on. @dropped: it was
+	 * never run, because the pool is going down. */
+	void (*done)(struct job *job, bool dropped);
+	struct job *next;
+};
+
+/* Start @n_threads (1 or more). 0 or negative errno. */
+int pool_new(sd_event *event, unsigned int n_threads, struct pool **ret);
+
+/*
+ * End the threads after the job in hand and finish every job: what has not
+ * begun is dropped. NULL in, NULL out.
+ */
+struct pool *pool_free(struct pool *pool);
+
+/* Hand @job over; it is run in the order of submission. */
+void pool_submit(struct pool *pool, struct job *job);
+
+/* Jobs that were submitted and are not done. */
+unsigned int pool_pending(const struct pool *pool);
+unsigned int pool_threads(const struct pool *pool);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "pulser.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "knobs.h"
+#include "ksm.h"
+#include "log.h"
+#include "process.h"
+
+struct pulser {
+	const struct root *root;
+	struct knobs *knobs;
+	pid_t ksmd;
+	struct pulser_settings settings;
+	struct pulse pulse;
+};
+
+int pulser_new(const struct root *root, struct knobs *knobs, pid_t ksmd,
+	       const struct pulser_settings *settings, struct pulser **ret)
+{
+	struct pulser *pulser = calloc(1, sizeof(*pulser));
+
+	if (!pulser)
+		return -ENOMEM;
+	pulser->root = root;
+	pulser->knobs = knobs;
+	pulser->ksmd = ksmd;
+	pulser->settings = *settings;
+	*ret = pulser;
+	return 0;
+}
+
+struct pulser *pulser_free(struct pulser *pulser)
+{
+	free(pulser);
+	return NULL;
+}
+
+void pulser_set(struct pulser *pulser, const struct pulser_settings *settings)
+{
+	pulser->settings = *settings;
+}
+
+static int sample_take(const struct pulser *pulser, struct pulse_sample *ret)
+{
+	struct ksm_counters c;
+	int r = ksm_read(pulser->root, &c);
+
+	if (r)
+		return r;
+	*ret = (struct pulse_sample){
+		.now_usec = clock_usec(CLOCK_MONOTONIC),
+		.saved = ksm_saved(&c),
+		.full_scans = c.full_scans,
+		.scanned = c.pages_scanned,
+	};
+	if (pulser->ksmd)
+		process_cpu_nsec(pulser->root, pulser->ksmd, &ret->ksmd_nsec);
+	return 0;
+}
+
+/* 0, KNOB_FOREIGN or negative errno, which has been logged. */
+static int knob_write(struct pulser *pulser, enum knob knob, uint64_t value)
+{
+	int r = knobs_set(pulser->knobs, knob, value);
+
+	if (r < 0)
+		return log_error_errno(r, "Cannot write %s", knob_name(knob));
+	return r == KNOB_ABSENT ? 0 : r;
+}
+
+/* The sleep is written last: a changed value is what wakes ksmd. */
+static void pace_write(struct pulser *pulser, const struct pulse_pace *pace)
+{
+	knob_write(pulser, KNOB_PAGES_TO_SCAN, pace->pages_to_scan);
+	knob_write(pulser, KNOB_SLEEP_MILLISECS, pace->sleep_msec);
+}
+
+void pulser_rest(struct pulser *pulser)
+{
+	static const struct pulse_pace resting = { PULSE_REST_PAGES,
+						   PULSE_REST_MSEC };
+
+	knob_write(pulser, KNOB_ADVISOR_MODE, 0);
+	pace_write(pulser, &resting);
+}
+
+int pulser_begin(struct pulser *pulser, uint64_t promised,
+		 uint64_t registered)
+{
+	struct pulse_sample now;
+	int r = sample_take(pulser, &now);
+
+	if (r)
+		return r;
+	pulse_begin(&pulser->pulse, &now, promised, registered,
+		    pulser->settings.ksmd_cpu_permyriad);
+	knob_write(pulser, KNOB_ADVISOR_MODE, 0);
+	knob_write(pulser, KNOB_SMART_SCAN, 0);
+	if (pulser->settings.zero_pages)
+		knob_write(pulser, KNOB_USE_ZERO_PAGES, 1);
+	pace_write(pulser, &pulser->pulse.pace);
+	r = knob_write(pulser, KNOB_RUN, 1);
+	if (r)
+		pulser_rest(pulser);
+	return r;
+}
+
+/* Enough of a change to be worth a write: a fifth. */
+static bool pace_differs(const struct pulse_pace *a,
+			 const struct pulse_pace *b)
+{
+	uint32_t low = MIN(a->pages_to_scan, b->pages_to_scan);
+	uint32_t high = MAX(a->pages_to_scan, b->pages_to_scan);
+
+	return high - low > low / 5;
+}
+
+enum pulse_verdict pulser_poll(struct pulser *pulser)
+{
+	struct pulse_pace before = pulser->pulse.pace;
+	enum pulse_verdict verdict;
+	struct pulse_sample now;
+
+	if (sample_take(pulser, &now))
+		return PULSE_TIMEOUT;
+	verdict = pulse_step(&pulser->pulse, &now);
+	if (verdict != PULSE_GO_ON)
+		return verdict;
+	if (pace_differs(&before, &pulser->pulse.pace))
+		pace_write(pulser, &pulser->pulse.pace);
+	else
+		pulser->pulse.pace = before;
+	return PULSE_GO_ON;
+}
+
+void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
+{
+	const struct pulse *p = &pulser->pulse;
+	uint64_t saved = p->last.saved > p->start.saved ?
+				 p->last.saved - p->start.saved :
+				 0;
+
+	pulser_rest(pulser);
+	log_info("Pulse: %" PRIu64 " of %" PRIu64 " promised pages saved in %.1f s with %.2f s of ksmd's CPU (%s)",
+		 saved, p->promised,
+		 (double)(p->last.now_usec - p->start.now_usec) / 1e6,
+		 (double)(p->last.ksmd_nsec - p->start.ksmd_nsec) / 1e9,
+		 pulse_verdict_name(verdict));
+}

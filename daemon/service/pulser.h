@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pulser - makes ksmd run and rest as decide/pulse says
+ *
+ * Joins the kernel's counters, the pulse's decisions and the knobs. Once it
+ * has begun the first pulse the knobs are ours: between pulses ksmd rests,
+ * until pulser_release().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "pulse.h"
+
+struct knobs;
+struct pulser;
+struct root;
+
+struct pulser_settings {
+	uint32_t ksmd_cpu_permyriad; /* of one CPU, during a pulse */
+	bool zero_pages;
+};
+
+/* @ksmd: pid of the kernel thread, 0 if unknown. 0 or -ENOMEM. */
+int pulser_new(const struct root *root, struct knobs *knobs, pid_t ksmd,
+	       const struct pulser_settings *settings, struct pulser **ret);
+struct pulser *pulser_free(struct pulser *pulser);
+void pulser_set(struct pulser *pulser, const struct pulser_settings *settings);
+
+/* ksmd is running already, for others or from before: let it rest. */
+void pulser_rest(struct pulser *pulser);
+
+/*
+ * Wake ksmd to save @promised of @registered pages.
+ * Return: 0, 1 if ksmd cannot be made to run, or negative errno.
+ */
+int pulser_begin(struct pulser *pulser, uint64_t promised,
+		 uint64_t registered);
+
+/* To be called every 20 ms or so during a pulse. */
+enum pulse_verdict pulser_poll(struct pulser *pulser);
+
+/* The pulse is over: rest, and say what came of it. */
+void pulser_end(struct pulser *pulser, enum pulse_verdict verdict);

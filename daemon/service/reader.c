@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reader.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "pfnset.h"
+#include "vmread.h"
+
+int reader_map(const struct reader *reader, const struct process *process,
+	       bool only_mergeable, struct reader_map *ret)
+{
+	struct vmas all = { 0 };
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = vmas_read(process->dir, &all, &ret->n_mappings);
+	for (size_t i = 0; !r && i < all.n; i++) {
+		const struct vma *v = &all.v[i];
+
+		if (only_mergeable && !v->mergeable)
+			continue;
+		r = pagemap_regions(process,
+				    (struct range){ v->start, v->end }, v->rss,
+				    reader->pagemap_scan, &ret->regions);
+		if (r == PAGEMAP_SPARSE) {
+			ret->sparse++;
+			r = 0;
+		} else if (!r) {
+			r = vec_push(&ret->vmas, *v);
+		}
+	}
+	vec_free(&all);
+	return r > 0 ? READER_GONE : r;
+}
+
+void reader_map_clear(struct reader_map *map)
+{
+	vec_free(&map->vmas);
+	vec_free(&map->regions);
+}
+
+/* The first mapping that ends above @base. */
+static size_t vma_find(const struct vmas *vmas, uint64_t base)
+{
+	size_t low = 0, high = vmas->n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (vmas->v[mid].end > base)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+void reader_masks(const struct vmas *vmas, uint64_t base,
+		  struct pagemask *ret_eligible,
+		  struct pagemask *ret_mergeable)
+{
+	memset(ret_eligible, 0, sizeof(*ret_eligible));
+	memset(ret_mergeable, 0, sizeof(*ret_mergeable));
+	for (size_t i = vma_find(vmas, base);
+	     i < vmas->n && vmas->v[i].start < base + REGION_BYTES; i++) {
+		uint64_t from = MAX(vmas->v[i].start, base) - base;
+		uint64_t to = MIN(vmas->v[i].end, base + REGION_BYTES) - base;
+
+		pagemask_set_range(ret_eligible,
+				   (unsigned int)(from / PAGE_BYTES),
+				   (unsigned int)(to / PAGE_BYTES));
+		if (vmas->v[i].mergeable)
+			pagemask_set_range(ret_mergeable,
+					   (unsigned int)(from / PAGE_BYTES),
+					   (unsigned int)(to / PAGE_BYTES));
+	}
+}
+
+/* Checksums of the pages in @mask, in batches as engines like them. */
+static void checksum_mask(const struct reader *reader,
+			  const struct pagemask *mask,
+			  const struct worker *worker, uint32_t *crc)
+{
+	const void *pages[REGION_PAGES];
+	uint32_t out[REGION_PAGES];
+	unsigned int n = 0;
+
+	for (unsigned int i = pagemask_next(mask, 0); i < REGION_PAGES;
+	     i = pagemask_next(mask, i + 1))
+		pages[n++] = worker->pages + i * PAGE_BYTES;
+	reader->engine->pages(pages, n, out);
+	n = 0;
+	for (unsigned int i = pagemask_next(mask, 0); i < REGION_PAGES;
+	     i = pagemask_next(mask, i + 1))
+		crc[i] = out[n++];
+}
+
+/* Sort the pages of a region: what must be read, what is known already. */
+static void look_plan(const struct reader *reader, const uint64_t *entries,
+		      const struct pagemask *merged, struct look *look,
+		      struct pagemask *ret_read)
+{
+	for (unsigned int i = pagemask_next(&look->present, 0);
+	     i < REGION_PAGES; i = pagemask_next(&look->present, i + 1)) {
+		uint64_t e = entries[i];
+
+		if (!pagemap_is_anon(e)) {
+			pagemask_clear(&look->present, i);
+			continue;
+		}
+		if (pagemap_is_exclusive(e)) {
+			pagemask_set(ret_read, i);
+			continue;
+		}
+		pagemask_set(&look->shared, i);
+		if (pagemask_test(merged, i) &&
+		    pagemask_test(&look->mergeable, i))
+			continue;
+		if (pfnset_get(reader->seen, pagemap_pfn(e), &look->crc[i])) {
+			pagemask_set(&look->alias, i);
+			pagemask_set(&look->checked, i);
+			continue;
+		}
+		pagemask_set(ret_read, i);
+	}
+}
+
+int reader_look(const struct reader *reader, const struct process *process,
+		uint64_t base, const struct pagemask *merged,
+		struct worker *worker, struct look *look)
+{
+	struct pagemask read = { 0 };
+	int r;
+
+	memset(&look->shared, 0, sizeof(look->shared));
+	memset(&look->checked, 0, sizeof(look->checked));
+	memset(&look->alias, 0, sizeof(look->alias));
+	r = pagemap_read(process, base, worker->pagemap);
+	if (r)
+		return r > 0 ? READER_GONE : r;
+	look_plan(reader, worker->pagemap, merged, look, &read);
+	r = vmread_region(process, base, &read, worker->pages);
+	if (r)
+		return r > 0 ? READER_GONE : r;
+	checksum_mask(reader, &read, worker, look->crc);
+	for (unsigned int i = pagemask_next(&read, 0); i < REGION_PAGES;
+	     i = pagemask_next(&read, i + 1)) {
+		pagemask_set(&look->checked, i);
+		if (pagemask_test(&look->shared, i))
+			pfnset_put(reader->seen,
+				   pagemap_pfn(worker->pagemap[i]),
+				   look->crc[i]);
+	}
+	return 0;
+}
+
+int reader_settle(const struct reader *reader, const struct process *process,
+		  uint64_t base, struct worker *worker,
+		  struct reader_settle *settle)
+{
+	struct pagemask pages = settle->pages;
+	uint32_t crc[REGION_PAGES];
+	int r = pagemap_read(process, base, worker->pagemap);
+
+	if (r)
+		return r > 0 ? READER_GONE : r;
+	for (unsigned int i = pagemask_next(&pages, 0); i < REGION_PAGES;
+	     i = pagemask_next(&pages, i + 1))
+		if (!pagemap_is_anon(worker->pagemap[i]))
+			pagemask_clear(&pages, i);
+	r = vmread_region(process, base, &pages, worker->pages);
+	if (r)
+		return r > 0 ? READER_GONE : r;
+	checksum_mask(reader, &pages, worker, crc);
+	memset(&settle->zero, 0, sizeof(settle->zero));
+	memset(&settle->shared, 0, sizeof(settle->shared));
+	for (unsigned int i = pagemask_next(&pages, 0); i < REGION_PAGES;
+	     i = pagemask_next(&pages, i + 1)) {
+		const void *page = worker->pages + i * PAGE_BYTES;
+
+		if (crc[i] != settle->crc[i]) {
+			pagemask_clear(&pages, i);
+			continue;
+		}
+		settle->pfn[i] = pagemap_pfn(worker->pagemap[i]);
+		if (!pagemap_is_exclusive(worker->pagemap[i]))
+			pagemask_set(&settle->shared, i);
+		if (crc[i] == CHECKSUM_ZERO_PAGE && checksum_is_zero(page))
+			pagemask_set(&settle->zero, i);
+		else
+			settle->hash[i] = strong_hash(&reader->key, page);
+	}
+	settle->pages = pages;
+	return 0;
+}

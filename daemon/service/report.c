@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "enrol.h"
+#include "knobs.h"
+#include "ksm.h"
+#include "memory.h"
+#include "merge.h"
+#include "process.h"
+#include "scan.h"
+#include "track.h"
+#include "watch.h"
+
+/*
+ * Beside the index: the set of frames (16 MiB), one settle pass (12 MiB and
+ * its sorting), a region buffer and some jobs per thread, smaps texts.
+ */
+#define MEMORY_WORKING (96ULL << 20)
+
+struct target_rows VEC(struct target_status);
+struct process_rows VEC(struct process_status);
+struct warning_rows VEC(struct warning);
+
+struct report {
+	struct report_env env;
+	uint64_t ksmd_start_nsec;
+	struct target_rows targets;
+	struct process_rows processes;
+	struct warning_rows warnings;
+};
+
+int report_new(const struct report_env *env, struct report **ret)
+{
+	struct report *report = calloc(1, sizeof(*report));
+
+	if (!report)
+		return -ENOMEM;
+	report->env = *env;
+	if (env->ksmd)
+		process_cpu_nsec(env->root, env->ksmd,
+				 &report->ksmd_start_nsec);
+	*ret = report;
+	return 0;
+}
+
+struct report *report_free(struct report *report)
+{
+	if (!report)
+		return NULL;
+	vec_free(&report->targets);
+	vec_free(&report->processes);
+	vec_free(&report->warnings);
+	free(report);
+	return NULL;
+}
+
+uint64_t report_cpu_usec(const struct report *report)
+{
+	struct enrol_counters c;
+
+	enrol_counters(report->env.enrol, &c);
+	return clock_usec(CLOCK_PROCESS_CPUTIME_ID) + c.cpu_usec;
+}
+
+uint64_t report_memory_bound(const struct report *report)
+{
+	return report->env.config->memory_limit + MEMORY_WORKING;
+}
+
+/*
+ * A process's part of what KSM saves. Of the pages mapped to KSM pages, those
+ * that need no frame of their own: sharing / (shared + sharing) of them.
+ */
+static uint64_t saved_by(const struct watched *w, const struct ksm_counters *c)
+{
+	uint64_t mapped = c->pages_shared + c->pages_sharing;
+	struct process_ksm ksm;
+
+	if (process_ksm_read(w->process.dir, &ksm))
+		return 0;
+	return ksm.zero_pages +
+	       (mapped ? ksm.merging_pages * c->pages_sharing / mapped : 0);
+}
+
+/* --- warnings --------------------------------------------------------------- */
+
+__attribute__((format(printf, 3, 4))) static void
+warn(struct report *report, const char *name, const char *fmt, ...)
+{
+	struct warning w = { 0 };
+	va_list ap;
+
+	snprintf(w.name, sizeof(w.name), "%s", name);
+	va_start(ap, fmt);
+	vsnprintf(w.sentence, sizeof(w.sentence), fmt, ap);
+	va_end(ap);
+	if (vec_push(&report->warnings, w))
+		return; /* without memory a warning is the least loss */
+}
+
+static void warn_knobs(struct report *report)
+{
+	for (int k = 0; k < KNOB_MAX_; k++)
+		if (knobs_is_foreign(report->env.knobs, (enum knob)k))
+			warn(report, "knob-foreign",
+			     "%s is written by somebody else and left to them; stop the other KSM manager and restart ksmd-plus",
+			     knob_name((enum knob)k));
+}
+
+static void warn_kernel(struct report *report)
+{
+	const struct kfeat *k = report->env.kfeat;
+	const char *why;
+
+	if (k->manager)
+		warn(report, "manager",
+		     "%s (pid %d) also steers KSM; stop one of the two",
+		     k->manager, k->manager_pid);
+	if (!enrol_is_able(report->env.enrol, &why))
+		warn(report, "no-injector",
+		     "the injector cannot run (%s): only memory that processes registered themselves is merged",
+		     why);
+	else if (!k->ptrace && !report->env.dry_run)
+		warn(report, "no-ptrace",
+		     "ptrace is refused here (yama.ptrace_scope is %d): only memory that processes registered themselves is merged",
+		     k->yama);
+	if (!k->pagemap_pfn)
+		warn(report, "no-pfn",
+		     "the kernel hides frame numbers: CAP_SYS_ADMIN is missing");
+	if (report->env.config->engine == ENGINE_DSA)
+		warn(report, "engine",
+		     "engine = dsa is not yet active: the CPU computes the checksums");
+}
+
+static void warn_memory(struct report *report)
+{
+	struct track_counters c;
+	struct watched *const *list;
+	uint64_t sparse = 0;
+	size_t n;
+
+	track_counters(report->env.track, &c);
+	if (c.regions_lost)
+		warn(report, "memory-limit",
+		     "%" PRIu64 " times a 2 MiB region was left out because the index is full; raise memory_limit",
+		     c.regions_lost);
+	list = watch_list(report->env.watch, &n);
+	for (size_t i = 0; i < n; i++)
+		sparse += list[i] ? list[i]->sparse : 0;
+	if (sparse)
+		warn(report, "sparse",
+		     "%" PRIu64 " huge, nearly empty mappings are left out: this kernel has no PAGEMAP_SCAN",
+		     sparse);
+}
+
+/* --- status ----------------------------------------------------------------- */
+
+static struct target_status *target_row(struct report *report,
+					const struct watched *w)
+{
+	const char *name = *w->target ? w->target : "self-registered";
+
+	for (size_t i = 0; i < report->targets.n; i++)
+		if (!strcmp(report->targets.v[i].name, name))
+			return &report->targets.v[i];
+	if (vec_push(&report->targets, ((struct target_status){
+					       .name = name,
+					       .mode = mode_name(w->mode) })))
+		return NULL;
+	return &report->targets.v[report->targets.n - 1];
+}
+
+static void targets_fill(struct report *report, const struct ksm_counters *c)
+{
+	const struct rules *rules = &report->env.config->rules;
+	struct watched *const *list;
+	size_t n;
+
+	report->targets.n = 0;
+	for (size_t i = 0; i < rules->n_targets; i++)
+		if (vec_push(&report->targets,
+			     ((struct target_status){
+				     .name = rules->targets[i].name,
+				     .mode = mode_name(
+					     rules->targets[i].mode) })))
+			return;
+	list = watch_list(report->env.watch, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct target_status *t =
+			list[i] ? target_row(report, list[i]) : NULL;
+
+		if (!t)
+			continue;
+		t->processes++;
+		t->bytes_saved += saved_by(list[i], c) * PAGE_BYTES;
+	}
+}
+
+static void activity_fill(const struct report *report,
+			  struct daemon_status *s)
+{
+	struct track_counters t;
+	struct merge_counters m;
+
+	track_counters(report->env.track, &t);
+	merge_counters(report->env.merge, &m);
+	switch (s->state) {
+	case STATE_PAUSED:
+		snprintf(s->activity, sizeof(s->activity),
+			 "paused by an operator; `ksmd-plusctl resume` goes on");
+		break;
+	case STATE_MERGING:
+		snprintf(s->activity, sizeof(s->activity),
+			 "ksmd runs because %" PRIu64 " pages are known to be duplicates",
+			 s->promised_pages);
+		break;
+	case STATE_SEARCHING:
+		snprintf(s->activity, sizeof(s->activity),
+			 "looking for duplicates; %" PRIu64 " pages known, %" PRIu64 " candidates",
+			 t.pages, t.candidates);
+		break;
+	default:
+		snprintf(s->activity, sizeof(s->activity),
+			 "%" PRIu64 " pages known, %" PRIu64 " merged, %" PRIu64 " duplicates left; %" PRIu64 " rounds, %" PRIu64 " pulses",
+			 t.pages, t.merged, t.duplicates,
+			 scan_rounds(report->env.scan), m.pulses);
+	}
+}
+
+static enum daemon_state state_of(const struct report *report, bool starting,
+				  bool paused)
+{
+	if (paused)
+		return STATE_PAUSED;
+	if (starting)
+		return STATE_STARTING;
+	if (merge_stage(report->env.merge) != MERGE_IDLE)
+		return STATE_MERGING;
+	return scan_is_busy(report->env.scan) ? STATE_SEARCHING :
+						STATE_RESTING;
+}
+
+void report_status(struct report *report, bool starting, bool paused,
+		   struct daemon_status *ret)
+{
+	struct ksm_counters c = { 0 };
+	struct daemon_status s = { 0 };
+	struct merge_counters m;
+	uint64_t ksmd_nsec = report->ksmd_start_nsec;
+
+	if (ksm_read(report->env.root, &c))
+		warn(report, "no-counters", "KSM's counters cannot be read");
+	merge_counters(report->env.merge, &m);
+	if (report->env.ksmd)
+		process_cpu_nsec(report->env.root, report->env.ksmd,
+				 &ksmd_nsec);
+	s.state = state_of(report, starting, paused);
+	s.pages_saved = ksm_saved(&c);
+	s.zero_pages = c.ksm_zero_pages;
+	s.promised_pages = m.promised;
+	s.daemon_cpu_usec = report_cpu_usec(report);
+	s.ksmd_cpu_usec = (ksmd_nsec - report->ksmd_start_nsec) / 1000;
+	s.engine = "cpu";
+	s.hints = "none";
+	s.memory_used = memory_resident(report->env.root);
+	s.memory_bound = report_memory_bound(report);
+	activity_fill(report, &s);
+	targets_fill(report, &c);
+	report->warnings.n = 0;
+	warn_knobs(report);
+	warn_kernel(report);
+	warn_memory(report);
+	s.targets = report->targets.v;
+	s.n_targets = report->targets.n;
+	s.warnings = report->warnings.v;
+	s.n_warnings = report->warnings.n;
+	*ret = s;
+}
+
+/* --- list ------------------------------------------------------------------- */
+
+static uint64_t mergeable_pages(const struct watched *w)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < w->vmas.n; i++)
+		if (w->vmas.v[i].mergeable)
+			bytes += w->vmas.v[i].rss;
+	return bytes / PAGE_BYTES;
+}
+
+static uint64_t tracked_pages(const struct report *report,
+			      const struct watched *w)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < w->regions.n; i++)
+		n += pagemask_count(&track_region(report->env.track,
+						  w->regions.v[i].number)
+					     ->known);
+	return n;
+}
+
+static const char *note_of(const struct watched *w)
+{
+	if (w->skip)
+		return inject_reason_name(w->skip);
+	if (w->last)
+		return inject_reason_name(w->last);
+	if (w->error)
+		return strerror(w->error);
+	if (w->regions_lost)
+		return "not all of it fits into the index";
+	return "";
+}
+
+static const char *process_state(const struct watched *w, uint64_t enrolled)
+{
+	if (w->gone)
+		return "gone";
+	if (w->skip)
+		return "skipped";
+	if (w->fresh)
+		return "new";
+	return enrolled ? "enrolled" : "watching";
+}
+
+int report_processes(struct report *report, const struct process_status **ret,
+		     size_t *ret_n)
+{
+	struct ksm_counters c = { 0 };
+	struct watched *const *list;
+	size_t n;
+
+	report->processes.n = 0;
+	if (ksm_read(report->env.root, &c))
+		memset(&c, 0, sizeof(c));
+	list = watch_list(report->env.watch, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct watched *w = list[i];
+		struct process_status row;
+
+		if (!w)
+			continue;
+		row = (struct process_status){
+			.pid = (uint32_t)w->process.id.pid,
+			.comm = w->facts.comm,
+			.target = *w->target ? w->target : "self-registered",
+			.mode = mode_name(w->mode),
+			.rule = w->rule,
+			.tracked_pages = tracked_pages(report, w),
+			.enrolled_pages = mergeable_pages(w),
+			.pages_saved = saved_by(w, &c),
+			.note = note_of(w),
+		};
+		row.state = process_state(w, row.enrolled_pages);
+		if (vec_push(&report->processes, row))
+			return -ENOMEM;
+	}
+	*ret = report->processes.v;
+	*ret_n = report->processes.n;
+	return 0;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+#include "pfnset.h"
+#include "pool.h"
+#include "track.h"
+#include "watch.h"
+
+struct watched_queue VEC(struct watched *);
+
+struct scan {
+	struct scan_env env;
+	sd_event_source *timer;
+	struct watched_queue todo; /* references; the last is next */
+	struct watched *current;   /* being passed over; a reference */
+	size_t at;		   /* its next region */
+	bool mapping;		   /* its map job is under way */
+	unsigned int in_flight;	   /* jobs of this scan */
+	bool round;		   /* a round is in progress */
+	bool paused;
+	bool soon;
+	uint64_t interval_usec;
+	uint64_t next_usec;	   /* when the next round may begin */
+	uint64_t found_before;	   /* duplicates + merged when it began */
+	uint64_t rounds;
+};
+
+struct map_job {
+	struct job job;
+	struct scan *scan;
+	struct watched *watched;
+	bool only_mergeable;
+	int result;
+	struct reader_map map;
+};
+
+struct look_job {
+	struct job job;
+	struct scan *scan;
+	struct watched *watched;
+	uint32_t region;
+	uint64_t base;
+	struct pagemask merged;
+	int result;
+	struct look look;
+};
+
+static void advance(struct scan *scan);
+
+/* --- one region ----------------------------------------------------------- */
+
+static void look_run(struct job *job, struct worker *worker)
+{
+	struct look_job *j = (struct look_job *)job;
+
+	j->result = reader_look(j->scan->env.reader, &j->watched->process,
+				j->base, &j->merged, worker, &j->look);
+}
+
+static void look_done(struct job *job, bool dropped)
+{
+	struct look_job *j = (struct look_job *)job;
+	struct scan *scan = j->scan;
+	int r;
+
+	scan->in_flight--;
+	if (!dropped && j->result == READER_GONE)
+		j->watched->gone = true;
+	if (!dropped && !j->watched->dropped && j->result == 0) {
+		r = track_look(scan->env.track, j->region, &j->look);
+		if (r)
+			log_debug("No memory for a region, ignoring");
+	}
+	watched_unref(j->watched);
+	free(j);
+	if (!dropped)
+		advance(scan);
+}
+
+static int look_submit(struct scan *scan, struct watched *w,
+		       const struct watched_region *wr)
+{
+	const struct region *region =
+		track_region(scan->env.track, wr->number);
+	struct look_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->job.run = look_run;
+	j->job.done = look_done;
+	j->scan = scan;
+	j->watched = watched_ref(w);
+	j->region = wr->number;
+	j->base = wr->base;
+	j->merged = region->merged;
+	j->look.huge = wr->huge;
+	reader_masks(&w->vmas, wr->base, &j->look.present,
+		     &j->look.mergeable);
+	scan->in_flight++;
+	pool_submit(scan->env.pool, &j->job);
+	return 0;
+}
+
+/* --- the mappings of one process ------------------------------------------- */
+
+static void map_run(struct job *job, struct worker *worker)
+{
+	struct map_job *j = (struct map_job *)job;
+
+	(void)worker;
+	j->result = reader_map(j->scan->env.reader, &j->watched->process,
+			       j->only_mergeable, &j->map);
+}
+
+/* Regions that are no more are forgotten, new ones taken in; both sorted. */
+static int regions_update(struct scan *scan, struct watched *w,
+			  const struct pagemap_regions *now)
+{
+	struct track *track = scan->env.track;
+	struct watched_regions next = { 0 };
+	size_t old = 0;
+	int r = vec_reserve(&next, now->n);
+
+	if (r)
+		return r;
+	w->regions_lost = 0;
+	w->present_pages = 0;
+	for (size_t i = 0; i < now->n; i++) {
+		struct watched_region wr = { .base = now->v[i].base,
+					     .huge = now->v[i].huge };
+
+		w->present_pages += now->v[i].present;
+		while (old < w->regions.n && w->regions.v[old].base < wr.base)
+			track_region_remove(track,
+					    w->regions.v[old++].number);
+		if (old < w->regions.n && w->regions.v[old].base == wr.base)
+			wr.number = w->regions.v[old++].number;
+		else if (track_region_add(track, wr.base, w->number,
+					  w->domain, &wr.number)) {
+			w->regions_lost++;
+			continue;
+		}
+		next.v[next.n++] = wr;
+	}
+	while (old < w->regions.n)
+		track_region_remove(track, w->regions.v[old++].number);
+	vec_free(&w->regions);
+	w->regions = next;
+	return 0;
+}
+
+static void map_done(struct job *job, bool dropped)
+{
+	struct map_job *j = (struct map_job *)job;
+	struct scan *scan = j->scan;
+	struct watched *w = j->watched;
+
+	scan->in_flight--;
+	scan->mapping = false;
+	if (!dropped && j->result == READER_GONE)
+		w->gone = true;
+	if (!dropped && !w->dropped && !w->gone && j->result == 0 &&
+	    regions_update(scan, w, &j->map.regions) == 0) {
+		vec_free(&w->vmas);
+		w->vmas = j->map.vmas;
+		memset(&j->map.vmas, 0, sizeof(j->map.vmas));
+		w->n_mappings = j->map.n_mappings;
+		w->sparse = j->map.sparse;
+		if (w->fresh)
+			budget_credit(scan->env.budget, w->present_pages);
+		w->fresh = false;
+	}
+	reader_map_clear(&j->map);
+	free(j);
+	watched_unref(w);
+	if (!dropped)
+		advance(scan);
+}
+
+static int map_submit(struct scan *scan, struct watched *w)
+{
+	struct map_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->job.run = map_run;
+	j->job.done = map_done;
+	j->scan = scan;
+	j->watched = watched_ref(w);
+	j->only_mergeable = w->mode == MODE_MANAGED;
+	scan->in_flight++;
+	scan->mapping = true;
+	pool_submit(scan->env.pool, &j->job);
+	return 0;
+}
+
+/* --- rounds ---------------------------------------------------------------- */
+
+static uint64_t found_now(const struct scan *scan)
+{
+	struct track_counters c;
+
+	track_counters(scan->env.track, &c);
+	return c.merged + c.duplicates + c.candidates;
+}
+
+static void round_begin(struct scan *scan)
+{
+	struct watched *const *list;
+	size_t n;
+
+	list = watch_list(scan->env.watch, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (!list[i] || list[i]->gone ||
+		    vec_push(&scan->todo, list[i]))
+			continue;
+		watched_ref(list[i]);
+	}
+	pfnset_clear(scan->env.reader->seen);
+	scan->round = true;
+	scan->soon = false;
+	scan->found_before = found_now(scan);
+	scan->next_usec = clock_usec(CLOCK_MONOTONIC);
+}
+
+/* Nothing new: twice as long until the next; else as soon as may be. */
+static void round_end(struct scan *scan)
+{
+	scan->round = false;
+	scan->rounds++;
+	track_round_done(scan->env.track);
+	if (found_now(scan) != scan->found_before)
+		scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
+	else
+		scan->interval_usec = MIN(scan->interval_usec * 2,
+					  SCAN_INTERVAL_MAX_USEC);
+	scan->next_usec += scan->interval_usec;
+	scan->env.progress(scan->env.userdata, true);
+}
+
+static void timer_set(struct scan *scan, uint64_t usec)
+{
+	sd_event_source_set_time(scan->timer, usec);
+	sd_event_source_set_enabled(scan->timer, SD_EVENT_ONESHOT);
+}
+
+/* Choose the next process; false if there is none. */
+static bool current_next(struct scan *scan)
+{
+	scan->current = watched_unref(scan->current);
+	if (!scan->todo.n)
+		return false;
+	scan->current = scan->todo.v[--scan->todo.n];
+	scan->at = 0;
+	if (!scan->current->gone && !scan->current->dropped &&
+	    map_submit(scan, scan->current))
+		log_debug("No memory to map a process, skipping it");
+	return true;
+}
+
+/* Submit one job if there is one. False: nothing to do but to wait. */
+static bool step(struct scan *scan)
+{
+	struct watched *w = scan->current;
+
+	if (scan->mapping)
+		return false;
+	if (!w || w->gone || w->dropped || scan->at >= w->regions.n)
+		return current_next(scan);
+	if (look_submit(scan, w, &w->regions.v[scan->at++]))
+		log_debug("No memory to look at a region, skipping it");
+	return true;
+}
+
+/* A process that was never mapped brings its own budget. */
+static bool next_is_fresh(const struct scan *scan)
+{
+	if (scan->current)
+		return scan->current->fresh;
+	return scan->todo.n && scan->todo.v[scan->todo.n - 1]->fresh;
+}
+
+static void advance(struct scan *scan)
+{
+	unsigned int deep = 2 * pool_threads(scan->env.pool) + 2;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC), wait;
+
+	if (scan->paused)
+		return;
+	budget_update(scan->env.budget, now,
+		      scan->env.cpu_usec(scan->env.userdata));
+	wait = budget_wait_usec(scan->env.budget);
+	if (wait && !next_is_fresh(scan)) {
+		timer_set(scan, now + MIN(wait, USEC_PER_SEC));
+		return;
+	}
+	while (scan->in_flight < deep && step(scan))
+		;
+	scan->env.progress(scan->env.userdata, false);
+	if (scan->in_flight || scan->current || scan->todo.n)
+		return;
+	if (scan->round)
+		round_end(scan);
+	if (scan->soon || now >= scan->next_usec) {
+		round_begin(scan);
+		timer_set(scan, now);
+	} else {
+		timer_set(scan, scan->next_usec);
+	}
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	advance(userdata);
+	return 0;
+}
+
+int scan_new(const struct scan_env *env, struct scan **ret)
+{
+	struct scan *scan = calloc(1, sizeof(*scan));
+	int r;
+
+	if (!scan)
+		return -ENOMEM;
+	scan->env = *env;
+	scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
+	r = sd_event_add_time(env->event, &scan->timer, CLOCK_MONOTONIC, 0,
+			      1000, on_timer, scan);
+	if (r < 0) {
+		free(scan);
+		return r;
+	}
+	*ret = scan;
+	return 0;
+}
+
+struct scan *scan_free(struct scan *scan)
+{
+	if (!scan)
+		return NULL;
+	watched_unref(scan->current);
+	while (scan->todo.n)
+		watched_unref(scan->todo.v[--scan->todo.n]);
+	vec_free(&scan->todo);
+	sd_event_source_unref(scan->timer);
+	free(scan);
+	return NULL;
+}
+
+void scan_found(struct scan *scan, struct watched *w)
+{
+	/* no memory: the next round has it */
+	if (vec_reserve(&scan->todo, scan->todo.n + 2))
+		return;
+	/* what is being passed over steps back, and starts again later */
+	if (scan->current && !scan->current->fresh && !scan->mapping)
+		scan->todo.v[scan->todo.n++] = TAKE_PTR(scan->current);
+	scan->todo.v[scan->todo.n++] = watched_ref(w);
+	scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
+	timer_set(scan, 0);
+}
+
+void scan_lost(struct scan *scan, struct watched *w)
+{
+	for (size_t i = 0; i < w->regions.n; i++)
+		track_region_remove(scan->env.track, w->regions.v[i].number);
+	vec_free(&w->regions);
+}
+
+void scan_pause(struct scan *scan, bool pause)
+{
+	scan->paused = pause;
+	if (!pause)
+		timer_set(scan, 0);
+}
+
+void scan_soon(struct scan *scan)
+{
+	scan->soon = true;
+	scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
+	timer_set(scan, 0);
+}
+
+bool scan_is_busy(const struct scan *scan)
+{
+	return scan->current || scan->todo.n || scan->in_flight;
+}
+
+uint64_t scan_rounds(const struct scan *scan)
+{
+	return scan->rounds;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+
+/* Younger than this, a process is judged at every walk. */
+#define YOUNG_USEC (5 * USEC_PER_SEC)
+
+/* What is remembered of every process in /proc, watched or not. */
+struct seen {
+	struct process_id id;
+	char comm[64];
+	uint64_t first_usec;
+	uint64_t judged_usec;
+	struct watched *watched;
+	bool present; /* found by the walk in progress */
+	bool denied;  /* an LSM or Yama keeps us out; said once */
+};
+
+struct seen_vec VEC(struct seen);
+struct watched_vec VEC(struct watched *);
+struct pids VEC(pid_t);
+
+struct watch {
+	const struct root *root;
+	const struct watch_ops *ops;
+	void *userdata;
+	const struct rules *rules;
+	watch_is_ours_fn is_ours;
+	bool dry_run;
+	bool smaps;
+	struct seen_vec seen;	 /* by pid */
+	struct watched_vec list;
+	struct pids own;
+};
+
+int watch_new(const struct root *root, const struct watch_ops *ops,
+	      void *userdata, struct watch **ret)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return -ENOMEM;
+	watch->root = root;
+	watch->ops = ops;
+	watch->userdata = userdata;
+	watch_add_own(watch, getpid());
+	*ret = watch;
+	return 0;
+}
+
+struct watched *watched_ref(struct watched *w)
+{
+	w->refs++;
+	return w;
+}
+
+struct watched *watched_unref(struct watched *w)
+{
+	if (w && --w->refs == 0) {
+		process_close(&w->process);
+		process_facts_clear(&w->facts);
+		free(w->target);
+		vec_free(&w->vmas);
+		vec_free(&w->regions);
+		free(w);
+	}
+	return NULL;
+}
+
+static void watched_drop(struct watch *watch, struct seen *seen)
+{
+	struct watched *w = seen->watched;
+
+	if (!w)
+		return;
+	seen->watched = NULL;
+	w->dropped = true;
+	w->gone |= process_is_gone(&w->process);
+	watch->ops->lost(watch->userdata, w);
+	watch->list.v[w->number] = NULL;
+	watched_unref(w);
+}
+
+struct watch *watch_free(struct watch *watch)
+{
+	if (!watch)
+		return NULL;
+	for (size_t i = 0; i < watch->seen.n; i++)
+		watched_drop(watch, &watch->seen.v[i]);
+	vec_free(&watch->seen);
+	vec_free(&watch->list);
+	vec_free(&watch->own);
+	free(watch);
+	return NULL;
+}
+
+void watch_set_rules(struct watch *watch, const struct rules *rules)
+{
+	watch->rules = rules;
+	for (size_t i = 0; i < watch->seen.n; i++)
+		watch->seen.v[i].judged_usec = 0;
+}
+
+void watch_set_limits(struct watch *watch, bool dry_run, bool smaps)
+{
+	watch->dry_run = dry_run;
+	watch->smaps = smaps;
+}
+
+void watch_add_own(struct watch *watch, pid_t pid)
+{
+	/* without memory the injector is judged by its name, and excluded */
+	if (vec_push(&watch->own, pid))
+		log_debug("No memory to remember pid %d as our own", pid);
+}
+
+void watch_set_is_ours(struct watch *watch, watch_is_ours_fn is_ours)
+{
+	watch->is_ours = is_ours;
+}
+
+struct watched *const *watch_list(const struct watch *watch, size_t *ret_n)
+{
+	*ret_n = watch->list.n;
+	return watch->list.v;
+}
+
+static int list_add(struct watch *watch, struct watched *w)
+{
+	for (size_t i = 0; i < watch->list.n; i++) {
+		if (!watch->list.v[i]) {
+			w->number = (uint32_t)i;
+			watch->list.v[i] = w;
+			return 0;
+		}
+	}
+	w->number = (uint32_t)watch->list.n;
+	return vec_push(&watch->list, w);
+}
+
+/* FNV-1a; 0 is the domain of those that name none. */
+static uint32_t domain_of(const struct rule_target *target)
+{
+	uint32_t hash = 2166136261U;
+
+	if (!target || !target->domain || !*target->domain)
+		return 0;
+	for (const char *p = target->domain; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619U;
+	return hash ? hash : 1;
+}
+
+static enum mode mode_limit(const struct watch *watch, enum mode mode)
+{
+	return watch->dry_run && mode > MODE_OBSERVE ? MODE_OBSERVE : mode;
+}
+
+static struct rule_verdict judge(const struct watch *watch,
+				 const struct seen *seen,
+				 const struct process_facts *f)
+{
+	struct rule_subject subject = {
+		.pid = seen->id.pid,
+		.kernel_thread = f->kernel_thread,
+		.not_dumpable = f->not_dumpable,
+		.self_registered = f->self_registered &&
+				   !watch->is_ours(watch->userdata, seen->id),
+		.keys = {
+			[RULE_UNIT] = f->unit,
+			[RULE_CGROUP] = f->cgroup,
+			[RULE_EXE] = f->exe,
+			[RULE_COMM] = f->comm,
+			[RULE_USER] = f->user,
+		},
+	};
+
+	for (size_t i = 0; i < watch->own.n; i++)
+		subject.ourselves |= watch->own.v[i] == seen->id.pid;
+	return rules_judge(watch->rules, &subject);
+}
+
+/* Begin to watch: takes @facts over when it returns 0. */
+static int watched_begin(struct watch *watch, struct seen *seen,
+			 const struct rule_verdict *verdict,
+			 struct process_facts *facts)
+{
+	struct process process = PROCESS_NONE;
+	struct watched *w;
+	int r = process_open(watch->root, seen->id, &process);
+
+	if (r)
+		return r;
+	w = calloc(1, sizeof(*w));
+	if (w)
+		w->target = strdup(verdict->target ? verdict->target->name :
+						     "");
+	if (!w || !w->target || list_add(watch, w)) {
+		process_close(&process);
+		if (w)
+			free(w->target);
+		free(w);
+		return -ENOMEM;
+	}
+	w->refs = 1;
+	w->process = process;
+	w->facts = *facts;
+	memset(facts, 0, sizeof(*facts));
+	w->mode = mode_limit(watch, verdict->mode);
+	w->domain = domain_of(verdict->target);
+	w->fresh = true;
+	snprintf(w->rule, sizeof(w->rule), "%s", verdict->rule);
+	seen->watched = w;
+	watch->ops->found(watch->userdata, w);
+	return 0;
+}
+
+/* Whether the verdict is what @w lives by already. */
+static bool is_unchanged(const struct watch *watch, const struct watched *w,
+			 const struct rule_verdict *v)
+{
+	return w->mode == mode_limit(watch, v->mode) &&
+	       w->domain == domain_of(v->target) &&
+	       !strcmp(w->target, v->target ? v->target->name : "");
+}
+
+static int seen_judge(struct watch *watch, struct seen *seen,
+		      uint64_t now_usec)
+{
+	struct process_facts facts = { 0 };
+	struct rule_verdict verdict;
+	int r = process_facts_read(watch->root, seen->id.pid, watch->smaps,
+				   &facts);
+
+	if (r)
+		return r;
+	seen->judged_usec = now_usec;
+	verdict = judge(watch, seen, &facts);
+	if (seen->watched && !is_unchanged(watch, seen->watched, &verdict))
+		watched_drop(watch, seen);
+	if (!seen->watched && verdict.mode != MODE_EXCLUDE) {
+		r = watched_begin(watch, seen, &verdict, &facts);
+		if (r < 0 && r != -ENOMEM) {
+			if (!seen->denied)
+				log_warning("May not look into %s (pid %d): %s",
+					    seen->comm, seen->id.pid,
+					    strerror(-r));
+			seen->denied = true;
+			r = 0;
+		}
+	}
+	process_facts_clear(&facts);
+	return r;
+}
+
+static int pid_compare(const void *pa, const void *pb)
+{
+	const struct seen *a = pa, *b = pb;
+
+	return a->id.pid < b->id.pid ? -1 : a->id.pid > b->id.pid;
+}
+
+static struct seen *seen_find(struct watch *watch, size_t n_sorted, pid_t pid)
+{
+	struct seen key = { .id.pid = pid };
+
+	return n_sorted ? bsearch(&key, watch->seen.v, n_sorted,
+				  sizeof(key), pid_compare) :
+			  NULL;
+}
+
+/* One entry of /proc; @n_sorted entries were known before this walk. */
+static int pid_visit(struct watch *watch, size_t n_sorted, pid_t pid,
+		     uint64_t now_usec)
+{
+	struct seen *seen = seen_find(watch, n_sorted, pid);
+	struct process_stat st;
+	int r = process_stat_read(watch->root, pid, &st);
+
+	if (r || st.kernel_thread || st.state == 'Z' || st.state == 'X')
+		return r == -ENOMEM ? r : 0;
+	if (seen && seen->id.start_time != st.start_time) {
+		watched_drop(watch, seen);
+		*seen = (struct seen){ .first_usec = now_usec };
+	} else if (!seen) {
+		r = vec_push(&watch->seen,
+			     ((struct seen){ .first_usec = now_usec }));
+		if (r)
+			return r;
+		seen = &watch->seen.v[watch->seen.n - 1];
+	}
+	seen->id = (struct process_id){ pid, st.start_time };
+	seen->present = true;
+	if (seen->watched && seen->watched->gone)
+		watched_drop(watch, seen); /* exec: a new mm */
+	if (seen->judged_usec && !strcmp(seen->comm, st.comm) &&
+	    now_usec - seen->first_usec > YOUNG_USEC &&
+	    now_usec - seen->judged_usec < WATCH_JUDGE_USEC)
+		return 0;
+	memcpy(seen->comm, st.comm, sizeof(seen->comm));
+	r = seen_judge(watch, seen, now_usec);
+	return r == -ENOMEM ? r : 0;
+}
+
+static void cleanup_closedir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static int proc_walk(struct watch *watch, uint64_t now_usec)
+{
+	_cleanup_close_ int fd = openat(watch->root->proc, ".",
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(cleanup_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	size_t n_sorted = watch->seen.n;
+	struct dirent *e;
+
+	if (!dir)
+		return -errno;
+	TAKE_FD(fd);
+	while ((e = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+		int r = pid > 0 ? pid_visit(watch, n_sorted, pid, now_usec) :
+				  0;
+
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int watch_walk(struct watch *watch, uint64_t now_usec)
+{
+	size_t out = 0;
+	int r;
+
+	for (size_t i = 0; i < watch->seen.n; i++)
+		watch->seen.v[i].present = false;
+	r = proc_walk(watch, now_usec);
+	if (r)
+		return r;
+	for (size_t i = 0; i < watch->seen.n; i++) {
+		if (watch->seen.v[i].present)
+			watch->seen.v[out++] = watch->seen.v[i];
+		else
+			watched_drop(watch, &watch->seen.v[i]);
+	}
+	watch->seen.n = out;
+	if (out)
+		qsort(watch->seen.v, out, sizeof(watch->seen.v[0]),
+		      pid_compare);
+	return 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * watch - which processes exist, and which of them are ours to look at
+ *
+ * Walks /proc, asks the rules, and keeps a struct watched for every process
+ * that may be read. What was judged once is judged again when it is young (a
+ * fork becomes another program by exec), when its name changed, and every
+ * WATCH_JUDGE_USEC, since programs register memory and move between cgroups.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ksmd-plus/inject.h>
+#include <ksmd-plus/types.h>
+
+#include "process.h"
+#include "rules.h"
+#include "vec.h"
+#include "vmas.h"
+
+struct track;
+
+#define WATCH_JUDGE_USEC 15000000ULL
+
+/* A region of the process that is tracked. */
+struct watched_region {
+	uint64_t base;
+	uint32_t number; /* in struct track */
+	bool huge;
+};
+
+struct watched_regions VEC(struct watched_region);
+
+struct watched {
+	unsigned int refs; /* the list's and one for each job or request */
+	uint32_t number;   /* its place in the list, for region->owner */
+	struct process process;
+	struct process_facts facts;
+	enum mode mode;
+	char *target;	   /* owned; "" for what registered itself */
+	char rule[64];
+	uint32_t domain;
+	bool gone;	   /* exited or exec'ed: nothing may be done to it */
+	bool dropped;	   /* off the list: gone, or no longer named */
+	bool fresh;	   /* not read once yet */
+
+	/* from the last pass */
+	struct vmas vmas;
+	size_t n_mappings;
+	struct watched_regions regions; /* by base */
+	uint64_t present_pages;
+	uint64_t sparse;
+	uint64_t regions_lost;
+
+	/* enrolment */
+	bool whole_done;
+	enum inject_reason skip;  /* never to be tried again, and why */
+	enum inject_reason last;  /* why the last try has to be repeated */
+	int error;		  /* errno of the last refused call */
+	uint64_t retry_usec;	  /* not before */
+	unsigned int n_tries;
+	uint64_t wanted_pages;	  /* duplicates at the last planning */
+	bool asked;		  /* enrolled in this cycle, to be verified */
+};
+
+struct watch;
+
+struct watch_ops {
+	/* A process that may be read; its record is new. */
+	void (*found)(void *userdata, struct watched *watched);
+	/* It is gone or no longer named: let go of it. */
+	void (*lost)(void *userdata, struct watched *watched);
+};
+
+int watch_new(const struct root *root, const struct watch_ops *ops,
+	      void *userdata, struct watch **ret);
+struct watch *watch_free(struct watch *watch);
+
+/* @rules stay the caller's; replaced by a reload, judged by at the next walk. */
+void watch_set_rules(struct watch *watch, const struct rules *rules);
+
+/* @dry_run: nothing above MODE_OBSERVE. @smaps: see process_facts_read(). */
+void watch_set_limits(struct watch *watch, bool dry_run, bool smaps);
+
+/* A pid that is part of ourselves (the injector). */
+void watch_add_own(struct watch *watch, pid_t pid);
+
+/* Our own registrations are not the process's. Asked for each process. */
+typedef bool (*watch_is_ours_fn)(void *userdata, struct process_id id);
+void watch_set_is_ours(struct watch *watch, watch_is_ours_fn is_ours);
+
+/* Walk /proc now. 0 or negative errno (-ENOMEM, or /proc cannot be read). */
+int watch_walk(struct watch *watch, uint64_t now_usec);
+
+/* All that are watched: a dense array with NULLs. */
+struct watched *const *watch_list(const struct watch *watch, size_t *ret_n);
+
+struct watched *watched_ref(struct watched *watched);
+struct watched *watched_unref(struct watched *watched);
