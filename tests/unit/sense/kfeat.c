@@ -255,17 +255,17 @@ static void releases_are_judged(void **state)
 		const char *version;
 		bool fixed;
 	} cases[] = {
-		{ "6.1.191", "#1 SMP", false },
-		{ "6.1.192", "#1 SMP", true },
-		{ "6.1.0-50-amd64", "#1 SMP Debian 6.1.191-1 (2026-08-01)",
+		{ "6.1.175", "#1 SMP", false },
+		{ "6.1.176", "#1 SMP", true },
+		{ "6.1.0-50-amd64", "#1 SMP Debian 6.1.175-1 (2026-08-01)",
 		  false },
-		{ "6.1.0-51-amd64", "#1 SMP Debian 6.1.192-1 (2026-09-01)",
+		{ "6.1.0-51-amd64", "#1 SMP Debian 6.1.176-1 (2026-09-01)",
 		  true },
 		{ "6.1.0-51-amd64", "#1 SMP Debian ", false },
 		{ "6.6.200", "#1 SMP", false },
 		{ "6.8.0-90-generic", "#91-Ubuntu SMP", false },
-		{ "6.12.116+deb13-amd64", "#1 SMP Debian 6.12.116-1", false },
-		{ "6.12.117+deb13-amd64", "#1 SMP Debian 6.12.117-1", true },
+		{ "6.12.56+deb13-amd64", "#1 SMP Debian 6.12.56-1", false },
+		{ "6.12.57+deb13-amd64", "#1 SMP Debian 6.12.57-1", true },
 		{ "6.17.9", "#1 SMP", false },
 		{ "6.18.44", "#1 SMP", true },
 		{ "7.0", "#1 SMP", true },
