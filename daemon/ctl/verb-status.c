@@ -94,19 +94,31 @@ static void print_head(const struct screen *screen,
 		screen_on(screen, style), s->state, screen_off(screen));
 }
 
+static void print_saved(const struct screen *screen,
+			const struct client_status *s)
+{
+	char n[SCREEN_NUMBER];
+
+	if (!s->pages_saved) {
+		line(screen, "Saved", "nothing yet");
+		return;
+	}
+	fprintf(screen->out, "  %-*s%s%s%s", VALUE_COLUMN - 2, "Saved",
+		screen_on(screen, SCREEN_BOLD), screen_bytes(s->bytes_saved, n),
+		screen_off(screen));
+	fprintf(screen->out, " in %s pages", screen_count(s->pages_saved, n));
+	if (s->zero_pages)
+		fprintf(screen->out, ", %s of them all zero",
+			screen_count(s->zero_pages, n));
+	fputc('\n', screen->out);
+}
+
 static void print_values(const struct screen *screen,
 			 const struct client_status *s)
 {
 	char a[SCREEN_NUMBER], b[SCREEN_NUMBER], text[256];
 
-	fprintf(screen->out, "  %-*s%s%s%s", VALUE_COLUMN - 2, "Saved",
-		screen_on(screen, SCREEN_BOLD), screen_bytes(s->bytes_saved, a),
-		screen_off(screen));
-	fprintf(screen->out, " in %s pages", screen_count(s->pages_saved, a));
-	if (s->zero_pages)
-		fprintf(screen->out, ", %s of them all zero",
-			screen_count(s->zero_pages, a));
-	fputc('\n', screen->out);
+	print_saved(screen, s);
 	if (s->promised_pages) {
 		snprintf(text, sizeof(text),
 			 "%s more: %s pages found equal, not merged yet",
