@@ -12,7 +12,7 @@
  * target's registers are not its own and it would die with us: nothing
  * in between allocates, logs or locks, and no wait is given up. So that this
  * is short on a busy machine too, and where the target's CPU quota is used up,
- * the thread has real-time priority exactly as long, if that is allowed.
+ * the thread gets real-time priority for no longer than that, if it waits.
  */
 #pragma once
 
