@@ -208,9 +208,10 @@ class Demo:
     def elapsed(self):
         return time.monotonic() - self.started
 
-    def pids(self):
-        return [w.pid for w in self.workers] + \
-            [g.process.pid for g in self.guests]
+    def who(self):
+        """The workers as a whole, and what the guests have registered."""
+        return ([w.pid for w in self.workers],
+                [g.process.pid for g in self.guests])
 
     def progress(self, seconds, possible):
         status = self.status
@@ -226,7 +227,7 @@ class Demo:
         """Pages that share a frame, or need none, and did not at the start:
         by the page tables, which also show what the kernel frees unasked,
         such as the zero pages of a huge page that it splits for a merge."""
-        pages, in_frames = frames.saved(self.pids())
+        pages, in_frames = frames.saved(*self.who())
         return pages - in_frames - self.shared_before
 
     def merge(self, possible):
@@ -276,11 +277,11 @@ class Demo:
             self.start_guests()
         self.wait_loaded()
         self.line.show("counting equal pages", every=0)
-        possible = frames.possible(self.pids())
-        pages, in_frames = frames.saved(self.pids())
+        possible = frames.possible(*self.who())
+        pages, in_frames = frames.saved(*self.who())
         self.shared_before = pages - in_frames
         self.line.end()
-        print(f"{len(self.pids())} processes hold {mib(pages)} in "
+        print(f"{len(self.workers + self.guests)} processes hold {mib(pages)} in "
               f"{mib(in_frames)} of memory; {mib(possible)} could be saved")
         told = self.merge(possible)
         self.check_workers()

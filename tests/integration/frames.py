@@ -22,27 +22,30 @@ STEP = 512                      # pages that are looked at together
 
 # What KSM never merges, by the kernel's own rule or by ours.
 NEVER = re.compile(r"^VmFlags:.* (sh|ms|io|pf|dd|wf|lo|ht|mm) ", re.M)
+REGISTERED = re.compile(r"^VmFlags:.* mg ", re.M)
 RANGE = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ *(.*)$", re.M)
 
 
-def mappings(pid):
-    """(first page, one past the last) of what could be merged."""
+def mappings(pid, registered):
+    """(first page, one past the last) of what could be merged, or only of
+    what is registered with KSM."""
     with open(f"/proc/{pid}/smaps") as f:
         text = f.read()
     heads = list(RANGE.finditer(text))
     ends = [m.start() for m in heads[1:]] + [len(text)]
     for head, end in zip(heads, ends):
         if head[3].startswith(("[stack", "[v")) or \
-           NEVER.search(text, head.end(), end):
+           NEVER.search(text, head.end(), end) or \
+           registered and not REGISTERED.search(text, head.end(), end):
             continue
         yield int(head[1], 16) // PAGE, int(head[2], 16) // PAGE
 
 
-def pages(pid):
+def pages(pid, registered=False):
     """(page number, frame number) of every anonymous page that is present,
     in lists of neighbours from one mapping."""
     with open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:
-        for first, end in mappings(pid):
+        for first, end in mappings(pid, registered):
             for start in range(first, end, STEP):
                 n = min(STEP, end - start)
                 pagemap.seek(start * 8)
@@ -54,15 +57,21 @@ def pages(pid):
                     yield found
 
 
-def saved(pids):
-    """(pages, frames): anonymous pages present, and distinct frames that
-    they lie in; the zero page, which is nobody's, is not a frame."""
+def saved(whole=(), registered=()):
+    """Anonymous pages present in the processes @whole and in what the
+    processes @registered have registered, and distinct frames that they lie
+    in; the zero page, which is nobody's, is not a frame."""
     counts = Counter()
-    for pid in pids:
-        for found in pages(pid):
+    for pid, only in each(whole, registered):
+        for found in pages(pid, only):
             counts.update(frame for _, frame in found)
     zero = zero_frame()
     return sum(counts.values()), len(counts) - (zero in counts)
+
+
+def each(whole, registered):
+    yield from ((pid, False) for pid in whole)
+    yield from ((pid, True) for pid in registered)
 
 
 def zero_frame():
@@ -85,14 +94,14 @@ def address_of(mapping):
     return address
 
 
-def possible(pids):
+def possible(whole=(), registered=()):
     """How many frames would be saved if all equal pages shared one; zero
     pages need none at all. Pages that share a frame already count once."""
     counts = Counter()
     seen = set()
-    for pid in pids:
+    for pid, only in each(whole, registered):
         with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-            for found in pages(pid):
+            for found in pages(pid, only):
                 fresh = [page for page, frame in found
                          if not (frame in seen or seen.add(frame))]
                 counts.update(hashes(memory, fresh))

@@ -49,10 +49,10 @@ def pids(guests):
 
 
 def merged_share(guests):
-    """Of the pages that one frame for all equal ones saves, the part that is
-    saved now; by page tables and contents."""
-    pages, in_frames = frames.saved(pids(guests))
-    more = frames.possible(pids(guests))
+    """Of the registered pages that one frame for all equal ones would save,
+    the part that is saved now; by page tables and contents."""
+    pages, in_frames = frames.saved(registered=pids(guests))
+    more = frames.possible(registered=pids(guests))
     saved = pages - in_frames
     print(f"# {saved} pages saved, {more} more are possible", flush=True)
     return saved / (saved + more)
@@ -60,7 +60,7 @@ def merged_share(guests):
 
 def wait_merged(guests):
     harness.wait_for(lambda: merged_share(guests) >= SHARE, 120,
-                     f"merging of {SHARE:.0%}", pause=1)
+                     f"merging of {SHARE:.0%}", pause=2)
 
 
 def guests_are_merged_in_pulses(t):
