@@ -24,9 +24,9 @@
 	})
 #define MAX(a, b)                                                              \
 	__extension__({                                                        \
-		__auto_type a_ = (a);                                          \
-		__auto_type b_ = (b);                                          \
-		a_ > b_ ? a_ : b_;                                             \
+		__auto_type c_ = (a);                                          \
+		__auto_type d_ = (b);                                          \
+		c_ > d_ ? c_ : d_;                                             \
 	})
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
@@ -73,8 +73,8 @@ static inline void cleanup_fclose(FILE **f)
 		fclose(*f);
 }
 
-#define _cleanup_free_ _cleanup_(cleanup_free)
-#define _cleanup_close_ _cleanup_(cleanup_close)
+#define _cleanup_free_	 _cleanup_(cleanup_free)
+#define _cleanup_close_	 _cleanup_(cleanup_close)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
 
 /* Define `void name##p(type **)` for _cleanup_() from a free function. */

@@ -14,7 +14,7 @@
 
 struct root {
 	int proc; /* /proc */
-	int sys;  /* /sys */
+	int sys; /* /sys */
 };
 
 /*

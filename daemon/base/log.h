@@ -31,8 +31,8 @@ void log_line(int priority, const char *fmt, ...)
 int log_error_errno(int error, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-#define log_error(...)   log_line(LOG_ERR, __VA_ARGS__)
+#define log_error(...)	 log_line(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
-#define log_notice(...)  log_line(LOG_NOTICE, __VA_ARGS__)
-#define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)
-#define log_debug(...)   log_line(LOG_DEBUG, __VA_ARGS__)
+#define log_notice(...)	 log_line(LOG_NOTICE, __VA_ARGS__)
+#define log_info(...)	 log_line(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)	 log_line(LOG_DEBUG, __VA_ARGS__)

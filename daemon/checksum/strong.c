@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * strong - the second opinion on pages whose checksums are equal
+ *
+ * Keyed once per daemon, so that pages made to collide under one key do not
+ * under the next, and nobody outside knows it.
+ */
 #include "checksum.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
 
 #include "cleanup.h"
 
-void budget_init(struct budget *b, uint32_t share_permyriad,
-		 uint64_t now_usec, uint64_t cpu_usec)
+void budget_init(struct budget *b, uint32_t share_permyriad, uint64_t now_usec,
+		 uint64_t cpu_usec)
 {
 	*b = (struct budget){
 		.share_permyriad = share_permyriad,

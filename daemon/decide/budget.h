@@ -30,8 +30,7 @@ void budget_init(struct budget *budget, uint32_t share_permyriad,
 		 uint64_t now_usec, uint64_t cpu_usec);
 
 /* Time has passed and CPU was used (both counted from anywhere). */
-void budget_update(struct budget *budget, uint64_t now_usec,
-		   uint64_t cpu_usec);
+void budget_update(struct budget *budget, uint64_t now_usec, uint64_t cpu_usec);
 
 void budget_credit(struct budget *budget, uint64_t pages);
 

@@ -104,8 +104,8 @@ int index_new(uint64_t max_bytes, uint64_t seed, struct index **ret)
 	if (!index)
 		return -ENOMEM;
 	index->seed = seed;
-	index->max_buckets =
-		MAX(max_bytes / sizeof(struct bucket), (uint64_t)MIN_BUCKETS);
+	index->max_buckets = MAX(max_bytes / sizeof(struct bucket),
+				 (uint64_t)MIN_BUCKETS);
 	index->n_buckets = MIN_BUCKETS;
 	p = mmap(NULL, bytes_of(index->n_buckets), PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -303,8 +303,7 @@ static void grow(struct index *index)
 
 static bool is_full(const struct index *index)
 {
-	return index->n_entries * 100 >=
-	       index->n_buckets * BUCKET_SLOTS * 87;
+	return index->n_entries * 100 >= index->n_buckets * BUCKET_SLOTS * 87;
 }
 
 int index_get(const struct index *index, uint32_t key,

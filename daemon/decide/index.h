@@ -33,14 +33,14 @@ struct index;
 
 struct page_ref {
 	uint32_t region; /* number of a region in struct track */
-	uint16_t page;	 /* below REGION_PAGES */
+	uint16_t page; /* below REGION_PAGES */
 };
 
 enum {
 	INDEX_NEW = 1, /* the page is now the representative */
-	INDEX_SELF,    /* it has been so before */
-	INDEX_FOUND,   /* another page is; see struct index_hit */
-	INDEX_LOST,    /* no room, and nothing older to give way */
+	INDEX_SELF, /* it has been so before */
+	INDEX_FOUND, /* another page is; see struct index_hit */
+	INDEX_LOST, /* no room, and nothing older to give way */
 };
 
 struct index_hit {

@@ -10,9 +10,9 @@
 struct draft {
 	uint64_t start;
 	uint64_t end;
-	uint64_t wanted;   /* pages in it that are wanted */
+	uint64_t wanted; /* pages in it that are wanted */
 	uint64_t enrolled; /* pages in it that are mergeable already */
-	uint64_t gap;	   /* pages up to the next draft; 0: not to be filled */
+	uint64_t gap; /* pages up to the next draft; 0: not to be filled */
 };
 
 struct drafts VEC(struct draft);
@@ -167,8 +167,7 @@ static int drafts_drop(struct drafts *drafts, uint32_t max)
 			order[n_new++] = d;
 	}
 	qsort(order, n_new, sizeof(struct draft *), draft_compare_wanted);
-	for (size_t i = max > n_enrolled ? max - n_enrolled : 0; i < n_new;
-	     i++)
+	for (size_t i = max > n_enrolled ? max - n_enrolled : 0; i < n_new; i++)
 		order[i]->wanted = 0;
 	for (size_t i = 0; i < drafts->n; i++)
 		if (drafts->v[i].wanted)
@@ -232,8 +231,8 @@ static int draft_emit(const struct draft *d, const struct plan_runs *runs,
 		    wanted_in(runs, *at, region, region + REGION_BYTES) >
 			    limits->max_ptes_shared)
 			continue;
-		r = start < region ? range_emit(runs, at, start, region, ret) :
-				     0;
+		r = start < region ? range_emit(runs, at, start, region, ret)
+				   : 0;
 		if (r)
 			return r;
 		start = region + REGION_BYTES;
@@ -264,9 +263,8 @@ int planner_plan(const struct plan_runs *runs, const struct ranges *mappings,
 uint32_t planner_max_ranges(uint32_t max_ranges, uint32_t n_enrolled,
 			    uint64_t n_mappings, uint64_t max_map_count)
 {
-	uint64_t left = max_map_count > n_mappings ?
-				max_map_count - n_mappings :
-				0;
+	uint64_t left = max_map_count > n_mappings ? max_map_count - n_mappings
+						   : 0;
 	uint64_t allowed = n_enrolled + left / 20 / 2;
 
 	return (uint32_t)MIN((uint64_t)max_ranges, allowed);

@@ -7,7 +7,7 @@
 /* Facts 1.3: judge after three completed scans. */
 #define JUDGE_SCANS 3U
 /* With the promise kept, wait this long for more than was promised. */
-#define QUIET_USEC  (60 * USEC_PER_MSEC)
+#define QUIET_USEC (60 * USEC_PER_MSEC)
 /* First guess, between a merged page's cost and a merging one's. */
 #define PAGE_NSEC_GUESS 2000U
 /* The dearest page there is: facts 1.6, times two. */
@@ -25,13 +25,11 @@ static void pace_set(struct pulse *p)
 	sleep = batch * (10000 - p->cpu_permyriad) / p->cpu_permyriad;
 	p->pace.pages_to_scan = (uint32_t)pages;
 	/* never 0: ksmd would spin (facts 1.8) */
-	p->pace.sleep_msec =
-		(uint32_t)MAX(sleep / 1000000, (uint64_t)1);
+	p->pace.sleep_msec = (uint32_t)MAX(sleep / 1000000, (uint64_t)1);
 }
 
 void pulse_begin(struct pulse *p, const struct pulse_sample *now,
-		 uint64_t promised, uint64_t registered,
-		 uint32_t cpu_permyriad)
+		 uint64_t promised, uint64_t registered, uint32_t cpu_permyriad)
 {
 	uint64_t work_usec = registered * PAGE_NSEC_WORST / 1000 *
 			     (JUDGE_SCANS + 1) * 10000 / cpu_permyriad;
@@ -40,8 +38,7 @@ void pulse_begin(struct pulse *p, const struct pulse_sample *now,
 		.start = *now,
 		.last = *now,
 		.promised = promised,
-		.deadline_usec = now->now_usec + 10 * USEC_PER_SEC +
-				 work_usec,
+		.deadline_usec = now->now_usec + 10 * USEC_PER_SEC + work_usec,
 		.scan_saved = now->saved,
 		.scan_count = now->full_scans,
 		.growth_usec = now->now_usec,
@@ -72,10 +69,10 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 		p->growth_usec = now->now_usec;
 	p->last = *now;
 	if (now->full_scans != p->scan_count) {
-		p->idle_scans = now->saved > p->scan_saved ?
-					0 :
-					p->idle_scans + now->full_scans -
-						p->scan_count;
+		p->idle_scans = now->saved > p->scan_saved
+					? 0
+					: p->idle_scans + now->full_scans -
+						  p->scan_count;
 		p->scan_count = now->full_scans;
 		p->scan_saved = now->saved;
 	}

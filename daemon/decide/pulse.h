@@ -22,16 +22,16 @@ struct pulse_pace {
 /* What is observed now. */
 struct pulse_sample {
 	uint64_t now_usec;
-	uint64_t saved;	     /* pages: pages_sharing + ksm_zero_pages */
+	uint64_t saved; /* pages: pages_sharing + ksm_zero_pages */
 	uint64_t full_scans;
-	uint64_t scanned;    /* pages_scanned; 0 where the kernel has none */
-	uint64_t ksmd_nsec;  /* its CPU time */
+	uint64_t scanned; /* pages_scanned; 0 where the kernel has none */
+	uint64_t ksmd_nsec; /* its CPU time */
 };
 
 enum pulse_verdict {
 	PULSE_GO_ON,
-	PULSE_MERGED,	/* the promise is kept */
-	PULSE_STALLED,	/* three scans, and the last brought nothing */
+	PULSE_MERGED, /* the promise is kept */
+	PULSE_STALLED, /* three scans, and the last brought nothing */
 	PULSE_TIMEOUT,
 };
 
@@ -41,11 +41,11 @@ struct pulse {
 	struct pulse_pace pace;
 	uint64_t promised;
 	uint64_t deadline_usec;
-	uint64_t scan_saved;	 /* saved when full_scans last moved */
-	uint64_t scan_count;	 /* full_scans then */
-	uint64_t idle_scans;	 /* completed scans that brought nothing */
-	uint64_t growth_usec;	 /* when saved last grew */
-	uint32_t page_nsec;	 /* cost of a page, smoothed */
+	uint64_t scan_saved; /* saved when full_scans last moved */
+	uint64_t scan_count; /* full_scans then */
+	uint64_t idle_scans; /* completed scans that brought nothing */
+	uint64_t growth_usec; /* when saved last grew */
+	uint32_t page_nsec; /* cost of a page, smoothed */
 	uint32_t cpu_permyriad;
 };
 

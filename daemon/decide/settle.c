@@ -35,8 +35,7 @@ static size_t group_end(const struct settle *settle, size_t from)
 {
 	size_t to = from + 1;
 
-	while (to < settle->n &&
-	       same_group(&settle->v[from], &settle->v[to]))
+	while (to < settle->n && same_group(&settle->v[from], &settle->v[to]))
 		to++;
 	return to;
 }
@@ -47,8 +46,7 @@ uint64_t settle_group(struct settle *settle)
 	size_t to;
 
 	if (settle->n)
-		qsort(settle->v, settle->n, sizeof(settle->v[0]),
-		      item_compare);
+		qsort(settle->v, settle->n, sizeof(settle->v[0]), item_compare);
 	for (size_t from = 0; from < settle->n; from = to) {
 		bool equal;
 

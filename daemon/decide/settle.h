@@ -16,15 +16,15 @@
 #include "vec.h"
 
 struct settle_item {
-	uint64_t hash;	 /* strong; meaningless for a page of zeros */
+	uint64_t hash; /* strong; meaningless for a page of zeros */
 	uint64_t pfn;
 	struct page_ref ref;
 	uint32_t domain;
 	uint32_t owner;
-	bool zero;	 /* all bytes are zero */
-	bool merged;	 /* on a KSM page already */
-	bool confirmed;	 /* out: settle_group() */
-	bool covered;	 /* in: settle_promise(): in a mergeable mapping now */
+	bool zero; /* all bytes are zero */
+	bool merged; /* on a KSM page already */
+	bool confirmed; /* out: settle_group() */
+	bool covered; /* in: settle_promise(): in a mergeable mapping now */
 };
 
 struct settle VEC(struct settle_item);

@@ -159,8 +159,7 @@ void track_region_remove(struct track *track, uint32_t number)
 
 	for (unsigned int i = pagemask_next(&region->known, 0);
 	     i < REGION_PAGES; i = pagemask_next(&region->known, i + 1))
-		page_forget(track,
-			    (struct page_ref){ number, (uint16_t)i },
+		page_forget(track, (struct page_ref){ number, (uint16_t)i },
 			    region->crc[rank++]);
 	track->n_pages -= rank;
 	track->region_bytes -= sizeof(*region) + rank * sizeof(uint32_t);
@@ -213,8 +212,8 @@ static void duplicate_judge(struct track *track, struct region *region,
 }
 
 /* The page's checksum is known: does it have a twin? */
-static int page_compare(struct track *track, struct page_ref ref,
-			uint32_t crc, const struct look *look)
+static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
+			const struct look *look)
 {
 	struct region *region = track->regions.v[ref.region];
 	const struct region *other;
@@ -292,8 +291,7 @@ static void merged_update(struct track *track, struct region *region,
 {
 	for (unsigned int w = 0; w < PAGEMASK_WORDS; w++) {
 		uint64_t was = region->merged.words[w];
-		uint64_t is = look->shared.words[w] &
-			      look->mergeable.words[w] &
+		uint64_t is = look->shared.words[w] & look->mergeable.words[w] &
 			      region->known.words[w];
 
 		track->n_broken += (uint64_t)__builtin_popcountll(

@@ -35,41 +35,41 @@ struct track;
 
 /* What a worker saw of one region. */
 struct look {
-	struct pagemask present;   /* anonymous, in a mapping we may touch */
-	struct pagemask shared;	   /* ... mapped more than once */
+	struct pagemask present; /* anonymous, in a mapping we may touch */
+	struct pagemask shared; /* ... mapped more than once */
 	struct pagemask mergeable; /* ... in a mergeable mapping */
-	struct pagemask checked;   /* crc[] is valid */
-	struct pagemask alias;	   /* ... known from the same frame elsewhere */
-	bool huge;		   /* in a transparent huge page */
+	struct pagemask checked; /* crc[] is valid */
+	struct pagemask alias; /* ... known from the same frame elsewhere */
+	bool huge; /* in a transparent huge page */
 	uint32_t crc[REGION_PAGES];
 };
 
 /* What planning and reading want to know of one region. */
 struct region {
 	uint64_t base;
-	uint32_t owner;	     /* the caller's number of the process */
+	uint32_t owner; /* the caller's number of the process */
 	uint32_t domain;
-	uint32_t pulse;	     /* pulses completed when duplicates were found */
+	uint32_t pulse; /* pulses completed when duplicates were found */
 	bool huge;
-	bool queued;	     /* has candidates and stands in the queue */
+	bool queued; /* has candidates and stands in the queue */
 	struct pagemask known;
 	struct pagemask merged;
 	struct pagemask candidate;
 	struct pagemask duplicate;
 	struct pagemask rejected;
 	struct pagemask failed;
-	uint32_t *crc;	     /* of the known pages, in order; owned */
+	uint32_t *crc; /* of the known pages, in order; owned */
 };
 
 struct track_counters {
 	uint64_t regions;
-	uint64_t pages;	       /* known */
+	uint64_t pages; /* known */
 	uint64_t candidates;
-	uint64_t duplicates;   /* settled and not merged yet */
-	uint64_t merged;       /* seen merged at the last look */
-	uint64_t broken;       /* were merged and are no more; since start */
+	uint64_t duplicates; /* settled and not merged yet */
+	uint64_t merged; /* seen merged at the last look */
+	uint64_t broken; /* were merged and are no more; since start */
 	uint64_t regions_lost; /* not taken for want of memory */
-	uint64_t bytes;	       /* of regions and index */
+	uint64_t bytes; /* of regions and index */
 };
 
 /* A candidate region for the settle stage. */

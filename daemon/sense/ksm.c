@@ -29,8 +29,7 @@ int ksm_read(const struct root *root, struct ksm_counters *ret)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		int r = file_read_u64(root->sys, files[i].path,
-				      files[i].value);
+		int r = file_read_u64(root->sys, files[i].path, files[i].value);
 
 		if (r && !(files[i].optional && r == -ENOENT))
 			return r;
@@ -47,8 +46,8 @@ static void cleanup_closedir(DIR **dir)
 
 pid_t ksm_find_ksmd(const struct root *root)
 {
-	_cleanup_close_ int fd =
-		openat(root->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(root->proc, ".",
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(cleanup_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 

@@ -14,12 +14,12 @@
 struct ksm_counters {
 	uint64_t run;
 	uint64_t pages_shared;
-	uint64_t pages_sharing;	  /* pages saved by merging */
+	uint64_t pages_sharing; /* pages saved by merging */
 	uint64_t pages_unshared;
 	uint64_t pages_volatile;
 	uint64_t full_scans;
-	uint64_t pages_scanned;	  /* 0 before 6.6 */
-	uint64_t ksm_zero_pages;  /* pages saved by the zero page; 6.6 */
+	uint64_t pages_scanned; /* 0 before 6.6 */
+	uint64_t ksm_zero_pages; /* pages saved by the zero page; 6.6 */
 };
 
 /* 0 or negative errno: -ENOENT where the kernel has no KSM. */

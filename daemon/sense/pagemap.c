@@ -26,8 +26,7 @@ static int region_add(struct pagemap_regions *regions, uint64_t address,
 		last->huge |= huge;
 		return 0;
 	}
-	return vec_push(regions,
-			((struct pagemap_region){ base, n, huge }));
+	return vec_push(regions, ((struct pagemap_region){ base, n, huge }));
 }
 
 /* Cut the run [@start, @end) of present pages into regions. */

@@ -21,14 +21,14 @@ struct process;
 
 enum {
 	PAGEMAP_GONE = 1, /* the mm has been torn down */
-	PAGEMAP_SPARSE,	  /* too large and empty for the fallback; see below */
+	PAGEMAP_SPARSE, /* too large and empty for the fallback; see below */
 };
 
 /* A region with anonymous pages present. */
 struct pagemap_region {
-	uint64_t base;	  /* address, multiple of REGION_BYTES */
+	uint64_t base; /* address, multiple of REGION_BYTES */
 	uint32_t present; /* pages of the mapping that are present in it */
-	bool huge;	  /* some of them are in a transparent huge page */
+	bool huge; /* some of them are in a transparent huge page */
 };
 
 struct pagemap_regions VEC(struct pagemap_region);

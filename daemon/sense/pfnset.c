@@ -59,8 +59,7 @@ void pfnset_clear(struct pfnset *set)
 /* Fibonacci hashing: neighbouring frames go to distant slots. */
 static size_t slot_of(const struct pfnset *set, uint64_t pfn)
 {
-	return (size_t)(pfn * 0x9E3779B97F4A7C15ULL >> 20) &
-	       (set->n_slots - 1);
+	return (size_t)(pfn * 0x9E3779B97F4A7C15ULL >> 20) & (set->n_slots - 1);
 }
 
 bool pfnset_get(const struct pfnset *set, uint64_t pfn, uint32_t *ret_crc)

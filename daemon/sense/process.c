@@ -179,8 +179,8 @@ static char *cgroup_choose(char *text)
 
 static bool is_unit(const char *name, size_t len)
 {
-	static const char *const suffixes[] = { ".service", ".scope",
-						".socket", ".mount", ".swap" };
+	static const char *const suffixes[] = { ".service", ".scope", ".socket",
+						".mount", ".swap" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
 		size_t n = strlen(suffixes[i]);

@@ -24,8 +24,8 @@ enum {
 struct process {
 	struct process_id id;
 	int pidfd;
-	int dir;     /* /proc/PID */
-	int mem;     /* /proc/PID/mem, read only */
+	int dir; /* /proc/PID */
+	int mem; /* /proc/PID/mem, read only */
 	int pagemap; /* /proc/PID/pagemap */
 };
 
@@ -46,12 +46,12 @@ struct process_stat {
 /* What rules may ask about a process. All strings are owned. */
 struct process_facts {
 	char comm[64];
-	uid_t uid;	/* effective */
-	char *exe;	/* NULL where it cannot be read */
-	char *cgroup;	/* path in the hierarchy that systemd or the container
+	uid_t uid; /* effective */
+	char *exe; /* NULL where it cannot be read */
+	char *cgroup; /* path in the hierarchy that systemd or the container
 			 * manager uses, NULL if unknown */
-	char *unit;	/* innermost systemd unit in it that is no slice */
-	char *user;	/* name, or the uid in decimal */
+	char *unit; /* innermost systemd unit in it that is no slice */
+	char *user; /* name, or the uid in decimal */
 	bool kernel_thread;
 	bool not_dumpable;
 	bool self_registered; /* has mergeable mappings that we know of */
@@ -89,10 +89,10 @@ void process_facts_clear(struct process_facts *facts);
 /* What KSM has done for one process (ksm_stat; all 0 where it is absent). */
 struct process_ksm {
 	uint64_t merging_pages; /* of the process, mapped to KSM pages */
-	uint64_t zero_pages;	/* replaced by the zero page */
-	uint64_t rmap_items;	/* 64 bytes of kernel memory each */
-	bool merge_any;		/* PR_SET_MEMORY_MERGE */
-	bool mergeable;		/* has mergeable mappings; 6.14+ only */
+	uint64_t zero_pages; /* replaced by the zero page */
+	uint64_t rmap_items; /* 64 bytes of kernel memory each */
+	bool merge_any; /* PR_SET_MEMORY_MERGE */
+	bool mergeable; /* has mergeable mappings; 6.14+ only */
 };
 
 /* 0 or PROCESS_GONE. @dir is /proc/PID. */

@@ -17,21 +17,21 @@
 static const char no_flags[][3] = {
 	"sh", "ms", /* shared: ksm_madvise() ignores it */
 	"pf", "io", /* raw frames, device memory */
-	"de",	    /* VM_DONTEXPAND: drivers' mappings */
-	"ht",	    /* hugetlb */
-	"mm",	    /* VM_MIXEDMAP */
-	"dp",	    /* VM_DROPPABLE, 6.11 */
-	"lo",	    /* locked: keys, real-time programs */
-	"dd",	    /* do-not-dump: secrets */
-	"wf",	    /* wipe-on-fork: secrets, random seeds */
-	"gd",	    /* VM_GROWSDOWN: stacks */
-	"ss",	    /* shadow stack */
+	"de", /* VM_DONTEXPAND: drivers' mappings */
+	"ht", /* hugetlb */
+	"mm", /* VM_MIXEDMAP */
+	"dp", /* VM_DROPPABLE, 6.11 */
+	"lo", /* locked: keys, real-time programs */
+	"dd", /* do-not-dump: secrets */
+	"wf", /* wipe-on-fork: secrets, random seeds */
+	"gd", /* VM_GROWSDOWN: stacks */
+	"ss", /* shadow stack */
 	"um", "uw", "ui", /* userfaultfd: its owner watches the pages */
 };
 
 struct parse {
 	struct vma vma;
-	bool open;    /* a header line was seen */
+	bool open; /* a header line was seen */
 	bool private;
 	bool flags_ok;
 	bool nohuge;

@@ -15,10 +15,10 @@
 struct vma {
 	uint64_t start;
 	uint64_t end;
-	uint64_t rss;	     /* bytes present */
-	uint64_t huge;	     /* bytes in transparent huge pages */
-	bool mergeable;	     /* VM_MERGEABLE is set */
-	bool thp_eligible;   /* khugepaged may collapse in it */
+	uint64_t rss; /* bytes present */
+	uint64_t huge; /* bytes in transparent huge pages */
+	bool mergeable; /* VM_MERGEABLE is set */
+	bool thp_eligible; /* khugepaged may collapse in it */
 };
 
 struct vmas VEC(struct vma);

@@ -66,8 +66,8 @@ static int injector_start(struct enrol *enrol)
 
 	if (r >= 0)
 		r = sd_event_add_io(enrol->event, &enrol->reply,
-				    inject_fd(enrol->inject), EPOLLIN,
-				    on_reply, enrol);
+				    inject_fd(enrol->inject), EPOLLIN, on_reply,
+				    enrol);
 	if (r < 0)
 		enrol->inject = inject_free(enrol->inject);
 	enrol->start_error = r < 0 ? -r : 0;
@@ -95,15 +95,16 @@ int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 	enrol->ledger = ledger;
 	enrol->path = path;
 	enrol->last = &enrol->first;
-	r = sd_event_add_time(event, &enrol->timer, CLOCK_MONOTONIC,
-			      UINT64_MAX, 100, on_timer, enrol);
+	r = sd_event_add_time(event, &enrol->timer, CLOCK_MONOTONIC, UINT64_MAX,
+			      100, on_timer, enrol);
 	if (r < 0) {
 		enrol_free(enrol);
 		return r;
 	}
 	if (path && injector_start(enrol))
-		log_warning("Cannot start %s: %s; only processes that registered their memory themselves can be merged",
-			    path, strerror(enrol->start_error));
+		log_warning(
+			"Cannot start %s: %s; only processes that registered their memory themselves can be merged",
+			path, strerror(enrol->start_error));
 	*ret = enrol;
 	return 0;
 }
@@ -196,8 +197,7 @@ static int request_send(struct enrol *enrol, const struct operation *o)
 	r = ledger_record(enrol, o, &request);
 	if (r)
 		return r;
-	return inject_send(enrol->inject, &request,
-			   o->watched->process.pidfd);
+	return inject_send(enrol->inject, &request, o->watched->process.pidfd);
 }
 
 /* Send what stands first, until something has to be waited for. */
@@ -264,10 +264,9 @@ static void injector_lost(struct enrol *enrol)
 	enrol->start_error = EPIPE;
 	enrol->restart_usec = clock_usec(CLOCK_MONOTONIC) + RESTART_USEC;
 	if (enrol->first)
-		operation_finish(enrol,
-				 &(struct enrol_outcome){
-					 .result = INJECT_RETRY,
-					 .n_done = enrol->first->at });
+		operation_finish(enrol, &(struct enrol_outcome){
+						.result = INJECT_RETRY,
+						.n_done = enrol->first->at });
 	timer_set(enrol, RESTART_USEC);
 }
 

@@ -22,8 +22,8 @@ struct watched;
 struct enrol_outcome {
 	enum inject_result result; /* DONE, RETRY, SKIP, GONE or FAILED */
 	enum inject_reason reason;
-	int error;		   /* positive errno of the kernel's refusal */
-	size_t n_done;		   /* ranges, from the first */
+	int error; /* positive errno of the kernel's refusal */
+	size_t n_done; /* ranges, from the first */
 };
 
 /* Called once for each operation, from the loop. */
@@ -32,9 +32,9 @@ typedef void (*enrol_done_fn)(void *userdata, struct watched *watched,
 
 struct enrol_counters {
 	uint64_t stops;
-	uint64_t repaired;	/* interrupted calls made again */
+	uint64_t repaired; /* interrupted calls made again */
 	uint64_t hold_max_nsec;
-	uint64_t cpu_usec;	/* of all injectors so far */
+	uint64_t cpu_usec; /* of all injectors so far */
 };
 
 /*

@@ -95,8 +95,9 @@ static int options_parse(int argc, char **argv, struct options *o)
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "ksmd-plus: unexpected argument '%s'\n"
-				"Try 'ksmd-plus --help'.\n",
+		fprintf(stderr,
+			"ksmd-plus: unexpected argument '%s'\n"
+			"Try 'ksmd-plus --help'.\n",
 			argv[optind]);
 		return EXIT_USAGE;
 	}
@@ -143,31 +144,41 @@ static int preconditions(const struct root *root, const struct options *o,
 	int r;
 
 	if (geteuid() != 0)
-		return log_error_errno(EPERM, "ksmd-plus has to run as root: reading other processes' memory and steering ksmd need it");
+		return log_error_errno(
+			EPERM,
+			"ksmd-plus has to run as root: reading other processes' memory and steering ksmd need it");
 	if (sysconf(_SC_PAGESIZE) != (long)PAGE_BYTES)
-		return log_error_errno(EOPNOTSUPP, "Only 4 KiB pages are supported, this kernel has %ld",
-				       sysconf(_SC_PAGESIZE));
+		return log_error_errno(
+			EOPNOTSUPP,
+			"Only 4 KiB pages are supported, this kernel has %ld",
+			sysconf(_SC_PAGESIZE));
 	if (mkdir(runtime_dir(), 0755) < 0 && errno != EEXIST)
 		return log_error_errno(errno, "Cannot make %s", runtime_dir());
 	if (faccessat(root->sys, KSM_DIR "/run", F_OK, 0) < 0)
-		return log_error_errno(EOPNOTSUPP, "This kernel has no KSM (CONFIG_KSM): there is no /sys/" KSM_DIR);
+		return log_error_errno(
+			EOPNOTSUPP,
+			"This kernel has no KSM (CONFIG_KSM): there is no /sys/" KSM_DIR);
 	if (o->dry_run)
 		return 0;
 	r = instance_lock(root, ret_lock, &holder);
 	if (r == INSTANCE_HELD) {
-		log_error("Another ksmd-plus, pid %d, is running on this kernel; there can be only one",
-			  holder);
+		log_error(
+			"Another ksmd-plus, pid %d, is running on this kernel; there can be only one",
+			holder);
 		return -EBUSY;
 	}
 	if (r)
-		return log_error_errno(r, "Cannot write to /sys/" KSM_DIR ", so ksmd cannot be steered (--dry-run only looks)");
+		return log_error_errno(
+			r,
+			"Cannot write to /sys/" KSM_DIR
+			", so ksmd cannot be steered (--dry-run only looks)");
 	return 0;
 }
 
 static int restore(const struct root *root)
 {
-	_cleanup_close_ int dir = open(runtime_dir(), O_RDONLY | O_DIRECTORY |
-							 O_CLOEXEC);
+	_cleanup_close_ int dir = open(runtime_dir(),
+				       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct ledger *ledger = NULL;
 	struct knobs *knobs = NULL;
 	int r;
@@ -207,8 +218,8 @@ static int on_reload(sd_event_source *source,
 /* The build tree's injector stands beside us; an installed one does not. */
 static const char *injector_path(const struct root *root, char buf[PATH_MAX])
 {
-	static const char installed[] =
-		KSMD_PLUS_LIBEXECDIR "/ksmd-plus-injector";
+	static const char installed[] = KSMD_PLUS_LIBEXECDIR
+		"/ksmd-plus-injector";
 	ssize_t n = readlinkat(root->proc, "self/exe", buf, PATH_MAX - 32);
 	char *slash;
 
@@ -306,8 +317,8 @@ int main(int argc, char **argv)
 	signals_block();
 	r = preconditions(&root, &o, &lock);
 	if (!r)
-		r = o.action == ACTION_RESTORE ? restore(&root) :
-						 run(&root, &o);
+		r = o.action == ACTION_RESTORE ? restore(&root)
+					       : run(&root, &o);
 	root_close(&root);
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -19,7 +19,7 @@
 #include "ksm.h"
 #include "ledger.h"
 #include "log.h"
-#include "memory.h"
+#include "memstat.h"
 #include "merge.h"
 #include "pfnset.h"
 #include "pool.h"
@@ -75,7 +75,7 @@ struct manager {
 	enum stop_stage stopping;
 	size_t withdraw_at;
 	uint64_t sweep_scans; /* full_scans when the last sweep began */
-	uint64_t stop_usec;   /* no later than then */
+	uint64_t stop_usec; /* no later than then */
 };
 
 /* --- configuration ---------------------------------------------------------- */
@@ -90,21 +90,18 @@ static void on_complaint(void *userdata, const char *file, unsigned int line,
 		log_warning("%s: %s", file, sentence);
 }
 
+/* The number of faults, which have been logged, or negative errno. */
 static int config_read(const struct manager *m, struct config *ret)
 {
-	int r = config_load(m->options.config_path,
-			    m->options.config_must_exist,
-			    m->kfeat->ram_bytes, on_complaint, NULL, ret);
-
-	return r < 0 ? r : 0;
+	return config_load(m->options.config_path, m->options.config_must_exist,
+			   m->kfeat->ram_bytes, on_complaint, NULL, ret);
 }
 
 static struct merge_limits merge_limits_of(const struct manager *m)
 {
 	uint64_t max_sharing = 256;
 
-	file_read_u64(m->root->sys, KSM_DIR "/max_page_sharing",
-		      &max_sharing);
+	file_read_u64(m->root->sys, KSM_DIR "/max_page_sharing", &max_sharing);
 	return (struct merge_limits){
 		.planning = {
 			.max_ranges = m->config.max_ranges,
@@ -301,7 +298,9 @@ static int leftovers_restore(struct manager *m)
 	int r = knobs_restore(m->knobs);
 
 	if (r < 0)
-		return log_error_errno(r, "Cannot restore KSM's settings of an earlier daemon");
+		return log_error_errno(
+			r,
+			"Cannot restore KSM's settings of an earlier daemon");
 	for (size_t i = ledger_processes(m->ledger, &list); i-- > 0;) {
 		struct process_id id = list[i].id;
 		struct process_stat st;
@@ -379,51 +378,54 @@ static int loop_start(struct manager *m)
 		watch_add_own(m->watch, enrol_pid(m->enrol));
 	r = pulser_new(m->root, m->knobs, m->ksmd, &settings, &m->pulser);
 	if (!r)
-		r = merge_new(&(struct merge_env){
-				      .event = m->event,
-				      .pool = m->pool,
-				      .reader = &m->reader,
-				      .track = m->track,
-				      .watch = m->watch,
-				      .enrol = m->enrol,
-				      .pulser = m->pulser,
-				      .scan_is_idle = scan_is_idle,
-				      .pulsed = on_pulsed,
-				      .userdata = m,
-			      },
-			      &limits, &m->merge);
+		r = merge_new(
+			&(struct merge_env){
+				.event = m->event,
+				.pool = m->pool,
+				.reader = &m->reader,
+				.track = m->track,
+				.watch = m->watch,
+				.enrol = m->enrol,
+				.pulser = m->pulser,
+				.scan_is_idle = scan_is_idle,
+				.pulsed = on_pulsed,
+				.userdata = m,
+			},
+			&limits, &m->merge);
 	if (!r)
-		r = scan_new(&(struct scan_env){
-				     .event = m->event,
-				     .pool = m->pool,
-				     .reader = &m->reader,
-				     .track = m->track,
-				     .watch = m->watch,
-				     .budget = &m->budget,
-				     .cpu_usec = cpu_usec,
-				     .progress = on_scan_progress,
-				     .userdata = m,
-			     },
-			     &m->scan);
+		r = scan_new(
+			&(struct scan_env){
+				.event = m->event,
+				.pool = m->pool,
+				.reader = &m->reader,
+				.track = m->track,
+				.watch = m->watch,
+				.budget = &m->budget,
+				.cpu_usec = cpu_usec,
+				.progress = on_scan_progress,
+				.userdata = m,
+			},
+			&m->scan);
 	return r;
 }
 
 static int faces_start(struct manager *m)
 {
-	int r = report_new(&(struct report_env){
-				   .root = m->root,
-				   .kfeat = m->kfeat,
-				   .config = &m->config,
-				   .watch = m->watch,
-				   .track = m->track,
-				   .scan = m->scan,
-				   .merge = m->merge,
-				   .enrol = m->enrol,
-				   .knobs = m->knobs,
-				   .ksmd = m->ksmd,
-				   .dry_run = m->options.dry_run,
-			   },
-			   &m->report);
+	int r = report_new(
+		&(struct report_env){
+			.root = m->root,
+			.kfeat = m->kfeat,
+			.config = &m->config,
+			.watch = m->watch,
+			.track = m->track,
+			.scan = m->scan,
+			.merge = m->merge,
+			.enrol = m->enrol,
+			.knobs = m->knobs,
+			.ksmd = m->ksmd,
+			.dry_run = m->options.dry_run,
+		},
+		&m->report);
 
 	if (r)
 		return r;
@@ -471,7 +473,7 @@ int manager_new(sd_event *event, const struct root *root,
 		return r;
 	}
 	r = config_read(m, &m->config);
-	if (!r)
+	if (r >= 0)
 		r = steer_start(m);
 	if (!r)
 		r = sense_start(m);
@@ -526,14 +528,24 @@ void manager_reload(struct manager *m)
 	if (m->stopping)
 		return;
 	r = config_read(m, &config);
-	if (r) {
-		log_error_errno(r, "The new configuration cannot be read; the old one stays in force");
+	if (r < 0) {
+		log_error_errno(
+			r,
+			"The new configuration cannot be read; the old one stays in force");
+		return;
+	}
+	if (r > 0) {
+		log_error(
+			"The new configuration has %d faults; the old one stays in force",
+			r);
+		config_clear(&config);
 		return;
 	}
 	/* what only counts at the start */
 	if (config.memory_limit != m->config.memory_limit ||
 	    config.threads != m->config.threads)
-		log_notice("memory_limit and threads take effect at the next start");
+		log_notice(
+			"memory_limit and threads take effect at the next start");
 	config.memory_limit = m->config.memory_limit;
 	config.threads = m->config.threads;
 	config_clear(&m->config);
@@ -564,8 +576,8 @@ static void sweep_begin(struct manager *m)
 	struct ksm_counters c;
 
 	m->stopping = STOP_SWEEPING;
-	if (m->options.dry_run || !m->withdraw_at ||
-	    ksm_read(m->root, &c) || c.run != 1 ||
+	if (m->options.dry_run || !m->withdraw_at || ksm_read(m->root, &c) ||
+	    c.run != 1 ||
 	    pulser_begin(m->pulser, UINT64_MAX, merge_registered(m->merge))) {
 		sd_event_exit(m->event, 0);
 		return;
@@ -586,26 +598,27 @@ static void withdraw_next(void *userdata)
 	while (m->stopping == STOP_WITHDRAWING && m->withdraw_at < n) {
 		struct watched *w = list[m->withdraw_at++];
 
-		if (w && withdraw_begin(&env, w, withdraw_next, m) ==
-				 WITHDRAW_BEGUN)
+		if (w &&
+		    withdraw_begin(&env, w, withdraw_next, m) == WITHDRAW_BEGUN)
 			return;
 	}
 	if (m->stopping == STOP_WITHDRAWING)
 		sweep_begin(m);
 }
 
-static int on_stop_timer(sd_event_source *source, uint64_t usec,
-			 void *userdata)
+static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
 	struct ksm_counters c;
 
 	(void)source;
 	(void)usec;
-	if (clock_usec(CLOCK_MONOTONIC) >= m->stop_usec || m->stopping != STOP_SWEEPING ||
-	    ksm_read(m->root, &c) || c.full_scans >= m->sweep_scans + 2) {
+	if (clock_usec(CLOCK_MONOTONIC) >= m->stop_usec ||
+	    m->stopping != STOP_SWEEPING || ksm_read(m->root, &c) ||
+	    c.full_scans >= m->sweep_scans + 2) {
 		if (m->stopping == STOP_WITHDRAWING)
-			log_warning("Withdrawing takes too long; what is left stays merged");
+			log_warning(
+				"Withdrawing takes too long; what is left stays merged");
 		sd_event_exit(m->event, 0);
 	} else {
 		stop_timer_set(m, 10 * USEC_PER_MSEC);

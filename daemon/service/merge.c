@@ -21,14 +21,14 @@
 /* Candidates wait for more of them, but not longer. */
 #define SETTLE_WAIT_USEC (1500 * USEC_PER_MSEC)
 /* Settled at once: 12 MiB of items. */
-#define SETTLE_PAGES	 262144U
-#define SETTLE_ENOUGH	 65536U
+#define SETTLE_PAGES  262144U
+#define SETTLE_ENOUGH 65536U
 /* How often a pulse is looked at. */
-#define PULSE_POLL_USEC	 (20 * USEC_PER_MSEC)
-#define TICK_USEC	 (100 * USEC_PER_MSEC)
+#define PULSE_POLL_USEC (20 * USEC_PER_MSEC)
+#define TICK_USEC	(100 * USEC_PER_MSEC)
 /* A target that could not be held now is tried again, ever more slowly. */
-#define RETRY_MIN_USEC	 (200 * USEC_PER_MSEC)
-#define RETRY_MAX_USEC	 (30 * USEC_PER_SEC)
+#define RETRY_MIN_USEC (200 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC (30 * USEC_PER_SEC)
 
 struct merge {
 	struct merge_env env;
@@ -42,7 +42,8 @@ struct merge {
 	size_t at; /* next of the queue to be looked at */
 	unsigned int in_flight;
 	struct settle settle;
-	uint64_t late; /* duplicates enrolled after the cycle that settled them */
+	uint64_t
+		late; /* duplicates enrolled after the cycle that settled them */
 	struct merge_counters counters;
 };
 
@@ -127,11 +128,9 @@ static void settle_done(struct job *job, bool dropped)
 		settle_advance(merge);
 }
 
-static int settle_submit(struct merge *merge,
-			 const struct track_candidates *c)
+static int settle_submit(struct merge *merge, const struct track_candidates *c)
 {
-	const struct region *region =
-		track_find(merge->env.track, c->region);
+	const struct region *region = track_find(merge->env.track, c->region);
 	struct watched *w = region ? watched_of(merge, region->owner) : NULL;
 	struct pagemask eligible;
 	struct settle_job *j;
@@ -147,8 +146,7 @@ static int settle_submit(struct merge *merge,
 	j->watched = watched_ref(w);
 	j->region = c->region;
 	j->base = region->base;
-	reader_masks(&w->vmas, region->base, &eligible,
-		     &j->settle.mergeable);
+	reader_masks(&w->vmas, region->base, &eligible, &j->settle.mergeable);
 	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
 		j->settle.pages.words[i] = c->pages.words[i] &
 					   region->known.words[i] &
@@ -185,8 +183,8 @@ static void enrol_done(void *userdata, struct watched *w,
 		w->n_tries = MIN(w->n_tries + 1, 10U);
 		break;
 	case INJECT_SKIP:
-		w->skip = outcome->reason ? outcome->reason :
-					    INJECT_REASON_PERMISSION;
+		w->skip = outcome->reason ? outcome->reason
+					  : INJECT_REASON_PERMISSION;
 		break;
 	case INJECT_GONE:
 		w->gone = true;
@@ -218,8 +216,8 @@ static int process_enrol(struct merge *merge, struct watched *w)
 				&ranges, &wanted);
 
 	if (!r && wanted && w->mode == MODE_WHOLE)
-		r = enrol_submit(merge->env.enrol, w, INJECT_MERGE_ANY, NULL,
-				 0, enrol_done, merge);
+		r = enrol_submit(merge->env.enrol, w, INJECT_MERGE_ANY, NULL, 0,
+				 enrol_done, merge);
 	else if (!r && ranges.n)
 		r = enrol_submit(merge->env.enrol, w, INJECT_MERGEABLE,
 				 ranges.v, ranges.n, enrol_done, merge);
@@ -243,8 +241,8 @@ static void verify_run(struct job *job, struct worker *worker)
 static bool is_covered(const struct merge *merge,
 		       const struct settle_item *item)
 {
-	const struct region *region =
-		track_find(merge->env.track, item->ref.region);
+	const struct region *region = track_find(merge->env.track,
+						 item->ref.region);
 	const struct watched *w = watched_of(merge, item->owner);
 	struct pagemask eligible, mergeable;
 
@@ -451,8 +449,7 @@ static bool retry_is_due(const struct merge *merge, uint64_t now)
 	struct watched *const *list = watch_list(merge->env.watch, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (list[i] && list[i]->retry_usec &&
-		    may_enrol(list[i], now))
+		if (list[i] && list[i]->retry_usec && may_enrol(list[i], now))
 			return true;
 	return false;
 }
@@ -480,8 +477,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	sd_event_source_set_time(source, clock_usec(CLOCK_MONOTONIC) +
-						 (pulsing ? PULSE_POLL_USEC :
-							    TICK_USEC));
+						 (pulsing ? PULSE_POLL_USEC
+							  : TICK_USEC));
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (pulsing)
 		pulse_poll(merge);

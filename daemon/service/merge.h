@@ -51,9 +51,9 @@ enum merge_stage {
 };
 
 struct merge_counters {
-	uint64_t promised;  /* pages that a pulse is to save, now */
+	uint64_t promised; /* pages that a pulse is to save, now */
 	uint64_t pulses;
-	uint64_t settled;   /* candidates that went through settle */
+	uint64_t settled; /* candidates that went through settle */
 	uint64_t confirmed; /* ... of which were duplicates */
 };
 

@@ -25,8 +25,8 @@ static int run_append(struct plan_runs *runs, uint64_t start, uint64_t end,
 		last->end = end;
 		return 0;
 	}
-	return vec_push(runs, ((struct plan_run){ start, end,
-						  enrolled_already }));
+	return vec_push(runs,
+			((struct plan_run){ start, end, enrolled_already }));
 }
 
 /* The duplicates of one region that are not mergeable yet, as runs. */
@@ -38,9 +38,9 @@ static int region_runs(const struct region *region, uint64_t from, uint64_t to,
 	/* a huge page is given up only for more than khugepaged takes back */
 	if (!n || (region->huge && n <= max_ptes_shared))
 		return 0;
-	i = from > region->base ?
-		    (unsigned int)((from - region->base) / PAGE_BYTES) :
-		    0;
+	i = from > region->base
+		    ? (unsigned int)((from - region->base) / PAGE_BYTES)
+		    : 0;
 	for (i = pagemask_next(&region->duplicate, i); i < REGION_PAGES;
 	     i = pagemask_next(&region->duplicate, i + 1)) {
 		uint64_t at = region->base + i * PAGE_BYTES;
@@ -93,13 +93,12 @@ static int collect(const struct track *track, const struct watched *w,
 		while (at < w->regions.n &&
 		       w->regions.v[at].base + REGION_BYTES <= v->start)
 			at++;
-		for (size_t k = at; !r && k < w->regions.n &&
-				    w->regions.v[k].base < v->end;
+		for (size_t k = at;
+		     !r && k < w->regions.n && w->regions.v[k].base < v->end;
 		     k++)
-			r = region_runs(track_region(track,
-						     w->regions.v[k].number),
-					v->start, v->end, max_ptes_shared,
-					&in->runs);
+			r = region_runs(
+				track_region(track, w->regions.v[k].number),
+				v->start, v->end, max_ptes_shared, &in->runs);
 	}
 	return r;
 }
@@ -129,8 +128,8 @@ int planning_ranges(const struct track *track, const struct watched *w,
 
 	*ret_wanted = wanted_pages(&in.runs);
 	if (!r && *ret_wanted)
-		r = planner_plan(&in.runs, &in.mappings, &in.collapsible,
-				 &plan, ret);
+		r = planner_plan(&in.runs, &in.mappings, &in.collapsible, &plan,
+				 ret);
 	input_clear(&in);
 	return r;
 }

@@ -22,7 +22,7 @@ struct pool {
 	pthread_cond_t wake;
 	struct queue todo; /* under lock */
 	struct queue done; /* under lock */
-	bool ending;	   /* under lock */
+	bool ending; /* under lock */
 	int eventfd;
 	sd_event_source *source;
 	unsigned int pending;
@@ -143,10 +143,10 @@ int pool_new(sd_event *event, unsigned int n_threads, struct pool **ret)
 	queue_init(&pool->todo);
 	queue_init(&pool->done);
 	pool->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = pool->eventfd < 0 ? -errno :
-				sd_event_add_io(event, &pool->source,
-						pool->eventfd, EPOLLIN,
-						on_done, pool);
+	r = pool->eventfd < 0
+		    ? -errno
+		    : sd_event_add_io(event, &pool->source, pool->eventfd,
+				      EPOLLIN, on_done, pool);
 	if (r >= 0)
 		r = threads_start(pool, n_threads);
 	if (r < 0) {

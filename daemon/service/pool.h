@@ -17,7 +17,7 @@ struct pool;
 
 /* What each thread has for itself. */
 struct worker {
-	unsigned char *pages;		 /* REGION_BYTES, page-aligned */
+	unsigned char *pages; /* REGION_BYTES, page-aligned */
 	uint64_t pagemap[REGION_PAGES];
 };
 

@@ -91,8 +91,7 @@ void pulser_rest(struct pulser *pulser)
 	pace_write(pulser, &resting);
 }
 
-int pulser_begin(struct pulser *pulser, uint64_t promised,
-		 uint64_t registered)
+int pulser_begin(struct pulser *pulser, uint64_t promised, uint64_t registered)
 {
 	struct pulse_sample now;
 	int r = sample_take(pulser, &now);
@@ -113,8 +112,7 @@ int pulser_begin(struct pulser *pulser, uint64_t promised,
 }
 
 /* Enough of a change to be worth a write: a fifth. */
-static bool pace_differs(const struct pulse_pace *a,
-			 const struct pulse_pace *b)
+static bool pace_differs(const struct pulse_pace *a, const struct pulse_pace *b)
 {
 	uint32_t low = MIN(a->pages_to_scan, b->pages_to_scan);
 	uint32_t high = MAX(a->pages_to_scan, b->pages_to_scan);
@@ -143,14 +141,16 @@ enum pulse_verdict pulser_poll(struct pulser *pulser)
 void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 {
 	const struct pulse *p = &pulser->pulse;
-	uint64_t saved = p->last.saved > p->start.saved ?
-				 p->last.saved - p->start.saved :
-				 0;
+	uint64_t saved = p->last.saved > p->start.saved
+				 ? p->last.saved - p->start.saved
+				 : 0;
 
 	pulser_rest(pulser);
-	log_info("Pulse: %" PRIu64 " of %" PRIu64 " promised pages saved in %.1f s with %.2f s of ksmd's CPU (%s)",
-		 saved, p->promised,
-		 (double)(p->last.now_usec - p->start.now_usec) / 1e6,
-		 (double)(p->last.ksmd_nsec - p->start.ksmd_nsec) / 1e9,
-		 pulse_verdict_name(verdict));
+	log_info(
+		"Pulse: %" PRIu64 " of %" PRIu64
+		" promised pages saved in %.1f s with %.2f s of ksmd's CPU (%s)",
+		saved, p->promised,
+		(double)(p->last.now_usec - p->start.now_usec) / 1e6,
+		(double)(p->last.ksmd_nsec - p->start.ksmd_nsec) / 1e9,
+		pulse_verdict_name(verdict));
 }

@@ -36,8 +36,7 @@ void pulser_rest(struct pulser *pulser);
  * Wake ksmd to save @promised of @registered pages.
  * Return: 0, 1 if ksmd cannot be made to run, or negative errno.
  */
-int pulser_begin(struct pulser *pulser, uint64_t promised,
-		 uint64_t registered);
+int pulser_begin(struct pulser *pulser, uint64_t promised, uint64_t registered);
 
 /* To be called every 20 ms or so during a pulse. */
 enum pulse_verdict pulser_poll(struct pulser *pulser);

@@ -21,9 +21,9 @@ int reader_map(const struct reader *reader, const struct process *process,
 
 		if (only_mergeable && !v->mergeable)
 			continue;
-		r = pagemap_regions(process,
-				    (struct range){ v->start, v->end }, v->rss,
-				    reader->pagemap_scan, &ret->regions);
+		r = pagemap_regions(process, (struct range){ v->start, v->end },
+				    v->rss, reader->pagemap_scan,
+				    &ret->regions);
 		if (r == PAGEMAP_SPARSE) {
 			ret->sparse++;
 			r = 0;
@@ -58,8 +58,7 @@ static size_t vma_find(const struct vmas *vmas, uint64_t base)
 }
 
 void reader_masks(const struct vmas *vmas, uint64_t base,
-		  struct pagemask *ret_eligible,
-		  struct pagemask *ret_mergeable)
+		  struct pagemask *ret_eligible, struct pagemask *ret_mergeable)
 {
 	memset(ret_eligible, 0, sizeof(*ret_eligible));
 	memset(ret_mergeable, 0, sizeof(*ret_mergeable));

@@ -39,7 +39,7 @@ struct reader_map {
 	struct vmas vmas;
 	struct pagemap_regions regions;
 	size_t n_mappings; /* all, also those that are left alone */
-	uint64_t sparse;   /* mappings left out: PAGEMAP_SPARSE */
+	uint64_t sparse; /* mappings left out: PAGEMAP_SPARSE */
 };
 
 /* @only_mergeable: leave out what the process did not register itself.

@@ -13,7 +13,7 @@
 #include "enrol.h"
 #include "knobs.h"
 #include "ksm.h"
-#include "memory.h"
+#include "memstat.h"
 #include "merge.h"
 #include "process.h"
 #include "scan.h"
@@ -93,8 +93,9 @@ static uint64_t saved_by(const struct watched *w, const struct ksm_counters *c)
 
 /* --- warnings --------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static void
-warn(struct report *report, const char *name, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void warn(struct report *report,
+						       const char *name,
+						       const char *fmt, ...)
 {
 	struct warning w = { 0 };
 	va_list ap;
@@ -151,14 +152,16 @@ static void warn_memory(struct report *report)
 	track_counters(report->env.track, &c);
 	if (c.regions_lost)
 		warn(report, "memory-limit",
-		     "%" PRIu64 " times a 2 MiB region was left out because the index is full; raise memory_limit",
+		     "%" PRIu64
+		     " times a 2 MiB region was left out because the index is full; raise memory_limit",
 		     c.regions_lost);
 	list = watch_list(report->env.watch, &n);
 	for (size_t i = 0; i < n; i++)
 		sparse += list[i] ? list[i]->sparse : 0;
 	if (sparse)
 		warn(report, "sparse",
-		     "%" PRIu64 " huge, nearly empty mappings are left out: this kernel has no PAGEMAP_SCAN",
+		     "%" PRIu64
+		     " huge, nearly empty mappings are left out: this kernel has no PAGEMAP_SCAN",
 		     sparse);
 }
 
@@ -172,9 +175,9 @@ static struct target_status *target_row(struct report *report,
 	for (size_t i = 0; i < report->targets.n; i++)
 		if (!strcmp(report->targets.v[i].name, name))
 			return &report->targets.v[i];
-	if (vec_push(&report->targets, ((struct target_status){
-					       .name = name,
-					       .mode = mode_name(w->mode) })))
+	if (vec_push(&report->targets,
+		     ((struct target_status){ .name = name,
+					      .mode = mode_name(w->mode) })))
 		return NULL;
 	return &report->targets.v[report->targets.n - 1];
 }
@@ -195,8 +198,8 @@ static void targets_fill(struct report *report, const struct ksm_counters *c)
 			return;
 	list = watch_list(report->env.watch, &n);
 	for (size_t i = 0; i < n; i++) {
-		struct target_status *t =
-			list[i] ? target_row(report, list[i]) : NULL;
+		struct target_status *t = list[i] ? target_row(report, list[i])
+						  : NULL;
 
 		if (!t)
 			continue;
@@ -205,8 +208,7 @@ static void targets_fill(struct report *report, const struct ksm_counters *c)
 	}
 }
 
-static void activity_fill(const struct report *report,
-			  struct daemon_status *s)
+static void activity_fill(const struct report *report, struct daemon_status *s)
 {
 	struct track_counters t;
 	struct merge_counters m;
@@ -215,22 +217,27 @@ static void activity_fill(const struct report *report,
 	merge_counters(report->env.merge, &m);
 	switch (s->state) {
 	case STATE_PAUSED:
-		snprintf(s->activity, sizeof(s->activity),
-			 "paused by an operator; `ksmd-plusctl resume` goes on");
+		snprintf(
+			s->activity, sizeof(s->activity),
+			"paused by an operator; `ksmd-plusctl resume` goes on");
 		break;
 	case STATE_MERGING:
 		snprintf(s->activity, sizeof(s->activity),
-			 "ksmd runs because %" PRIu64 " pages are known to be duplicates",
+			 "ksmd runs because %" PRIu64
+			 " pages are known to be duplicates",
 			 s->promised_pages);
 		break;
 	case STATE_SEARCHING:
 		snprintf(s->activity, sizeof(s->activity),
-			 "looking for duplicates; %" PRIu64 " pages known, %" PRIu64 " candidates",
+			 "looking for duplicates; %" PRIu64
+			 " pages known, %" PRIu64 " candidates",
 			 t.pages, t.candidates);
 		break;
 	default:
 		snprintf(s->activity, sizeof(s->activity),
-			 "%" PRIu64 " pages known, %" PRIu64 " merged, %" PRIu64 " duplicates left; %" PRIu64 " rounds, %" PRIu64 " pulses",
+			 "%" PRIu64 " pages known, %" PRIu64 " merged, %" PRIu64
+			 " duplicates left; %" PRIu64 " rounds, %" PRIu64
+			 " pulses",
 			 t.pages, t.merged, t.duplicates,
 			 scan_rounds(report->env.scan), m.pulses);
 	}
@@ -245,8 +252,7 @@ static enum daemon_state state_of(const struct report *report, bool starting,
 		return STATE_STARTING;
 	if (merge_stage(report->env.merge) != MERGE_IDLE)
 		return STATE_MERGING;
-	return scan_is_busy(report->env.scan) ? STATE_SEARCHING :
-						STATE_RESTING;
+	return scan_is_busy(report->env.scan) ? STATE_SEARCHING : STATE_RESTING;
 }
 
 void report_status(struct report *report, bool starting, bool paused,
@@ -271,7 +277,7 @@ void report_status(struct report *report, bool starting, bool paused,
 	s.ksmd_cpu_usec = (ksmd_nsec - report->ksmd_start_nsec) / 1000;
 	s.engine = "cpu";
 	s.hints = "none";
-	s.memory_used = memory_resident(report->env.root);
+	s.memory_used = memstat_resident(report->env.root);
 	s.memory_bound = report_memory_bound(report);
 	activity_fill(report, &s);
 	targets_fill(report, &c);
@@ -304,9 +310,9 @@ static uint64_t tracked_pages(const struct report *report,
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < w->regions.n; i++)
-		n += pagemask_count(&track_region(report->env.track,
-						  w->regions.v[i].number)
-					     ->known);
+		n += pagemask_count(
+			&track_region(report->env.track, w->regions.v[i].number)
+				 ->known);
 	return n;
 }
 

@@ -19,16 +19,16 @@ struct scan {
 	struct scan_env env;
 	sd_event_source *timer;
 	struct watched_queue todo; /* references; the last is next */
-	struct watched *current;   /* being passed over; a reference */
-	size_t at;		   /* its next region */
-	bool mapping;		   /* its map job is under way */
-	unsigned int in_flight;	   /* jobs of this scan */
-	bool round;		   /* a round is in progress */
+	struct watched *current; /* being passed over; a reference */
+	size_t at; /* its next region */
+	bool mapping; /* its map job is under way */
+	unsigned int in_flight; /* jobs of this scan */
+	bool round; /* a round is in progress */
 	bool paused;
 	bool soon;
 	uint64_t interval_usec;
-	uint64_t next_usec;	   /* when the next round may begin */
-	uint64_t found_before;	   /* duplicates + merged when it began */
+	uint64_t next_usec; /* when the next round may begin */
+	uint64_t found_before; /* duplicates + merged when it began */
 	uint64_t rounds;
 };
 
@@ -87,8 +87,7 @@ static void look_done(struct job *job, bool dropped)
 static int look_submit(struct scan *scan, struct watched *w,
 		       const struct watched_region *wr)
 {
-	const struct region *region =
-		track_region(scan->env.track, wr->number);
+	const struct region *region = track_region(scan->env.track, wr->number);
 	struct look_job *j = calloc(1, sizeof(*j));
 
 	if (!j)
@@ -101,8 +100,7 @@ static int look_submit(struct scan *scan, struct watched *w,
 	j->base = wr->base;
 	j->merged = region->merged;
 	j->look.huge = wr->huge;
-	reader_masks(&w->vmas, wr->base, &j->look.present,
-		     &j->look.mergeable);
+	reader_masks(&w->vmas, wr->base, &j->look.present, &j->look.mergeable);
 	scan->in_flight++;
 	pool_submit(scan->env.pool, &j->job);
 	return 0;
@@ -138,12 +136,11 @@ static int regions_update(struct scan *scan, struct watched *w,
 
 		w->present_pages += now->v[i].present;
 		while (old < w->regions.n && w->regions.v[old].base < wr.base)
-			track_region_remove(track,
-					    w->regions.v[old++].number);
+			track_region_remove(track, w->regions.v[old++].number);
 		if (old < w->regions.n && w->regions.v[old].base == wr.base)
 			wr.number = w->regions.v[old++].number;
-		else if (track_region_add(track, wr.base, w->number,
-					  w->domain, &wr.number)) {
+		else if (track_region_add(track, wr.base, w->number, w->domain,
+					  &wr.number)) {
 			w->regions_lost++;
 			continue;
 		}
@@ -218,8 +215,7 @@ static void round_begin(struct scan *scan)
 
 	list = watch_list(scan->env.watch, &n);
 	for (size_t i = 0; i < n; i++) {
-		if (!list[i] || list[i]->gone ||
-		    vec_push(&scan->todo, list[i]))
+		if (!list[i] || list[i]->gone || vec_push(&scan->todo, list[i]))
 			continue;
 		watched_ref(list[i]);
 	}

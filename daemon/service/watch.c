@@ -24,7 +24,7 @@ struct seen {
 	uint64_t judged_usec;
 	struct watched *watched;
 	bool present; /* found by the walk in progress */
-	bool denied;  /* an LSM or Yama keeps us out; said once */
+	bool denied; /* an LSM or Yama keeps us out; said once */
 };
 
 struct seen_vec VEC(struct seen);
@@ -39,7 +39,7 @@ struct watch {
 	watch_is_ours_fn is_ours;
 	bool dry_run;
 	bool smaps;
-	struct seen_vec seen;	 /* by pid */
+	struct seen_vec seen; /* by pid */
 	struct watched_vec list;
 	struct pids own;
 };
@@ -203,8 +203,8 @@ static int watched_begin(struct watch *watch, struct seen *seen,
 		return r;
 	w = calloc(1, sizeof(*w));
 	if (w)
-		w->target = strdup(verdict->target ? verdict->target->name :
-						     "");
+		w->target = strdup(verdict->target ? verdict->target->name
+						   : "");
 	if (!w || !w->target || list_add(watch, w)) {
 		process_close(&process);
 		if (w)
@@ -234,8 +234,7 @@ static bool is_unchanged(const struct watch *watch, const struct watched *w,
 	       !strcmp(w->target, v->target ? v->target->name : "");
 }
 
-static int seen_judge(struct watch *watch, struct seen *seen,
-		      uint64_t now_usec)
+static int seen_judge(struct watch *watch, struct seen *seen, uint64_t now_usec)
 {
 	struct process_facts facts = { 0 };
 	struct rule_verdict verdict;
@@ -274,9 +273,9 @@ static struct seen *seen_find(struct watch *watch, size_t n_sorted, pid_t pid)
 {
 	struct seen key = { .id.pid = pid };
 
-	return n_sorted ? bsearch(&key, watch->seen.v, n_sorted,
-				  sizeof(key), pid_compare) :
-			  NULL;
+	return n_sorted ? bsearch(&key, watch->seen.v, n_sorted, sizeof(key),
+				  pid_compare)
+			: NULL;
 }
 
 /* One entry of /proc; @n_sorted entries were known before this walk. */
@@ -331,8 +330,7 @@ static int proc_walk(struct watch *watch, uint64_t now_usec)
 	TAKE_FD(fd);
 	while ((e = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-		int r = pid > 0 ? pid_visit(watch, n_sorted, pid, now_usec) :
-				  0;
+		int r = pid > 0 ? pid_visit(watch, n_sorted, pid, now_usec) : 0;
 
 		if (r)
 			return r;

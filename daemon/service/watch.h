@@ -36,16 +36,16 @@ struct watched_regions VEC(struct watched_region);
 
 struct watched {
 	unsigned int refs; /* the list's and one for each job or request */
-	uint32_t number;   /* its place in the list, for region->owner */
+	uint32_t number; /* its place in the list, for region->owner */
 	struct process process;
 	struct process_facts facts;
 	enum mode mode;
-	char *target;	   /* owned; "" for what registered itself */
+	char *target; /* owned; "" for what registered itself */
 	char rule[64];
 	uint32_t domain;
-	bool gone;	   /* exited or exec'ed: nothing may be done to it */
-	bool dropped;	   /* off the list: gone, or no longer named */
-	bool fresh;	   /* not read once yet */
+	bool gone; /* exited or exec'ed: nothing may be done to it */
+	bool dropped; /* off the list: gone, or no longer named */
+	bool fresh; /* not read once yet */
 
 	/* from the last pass */
 	struct vmas vmas;
@@ -57,13 +57,13 @@ struct watched {
 
 	/* enrolment */
 	bool whole_done;
-	enum inject_reason skip;  /* never to be tried again, and why */
-	enum inject_reason last;  /* why the last try has to be repeated */
-	int error;		  /* errno of the last refused call */
-	uint64_t retry_usec;	  /* not before */
+	enum inject_reason skip; /* never to be tried again, and why */
+	enum inject_reason last; /* why the last try has to be repeated */
+	int error; /* errno of the last refused call */
+	uint64_t retry_usec; /* not before */
 	unsigned int n_tries;
-	uint64_t wanted_pages;	  /* duplicates at the last planning */
-	bool asked;		  /* enrolled in this cycle, to be verified */
+	uint64_t wanted_pages; /* duplicates at the last planning */
+	bool asked; /* enrolled in this cycle, to be verified */
 };
 
 struct watch;

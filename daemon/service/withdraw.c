@@ -7,7 +7,7 @@
 #include "enrol.h"
 #include "ledger.h"
 #include "log.h"
-#include "memory.h"
+#include "memstat.h"
 #include "process.h"
 #include "watch.h"
 
@@ -18,15 +18,14 @@ struct request {
 };
 
 /* Copies for all its merged pages must fit, with a tenth of all to spare. */
-static bool is_harmless(const struct withdraw_env *env,
-			const struct watched *w)
+static bool is_harmless(const struct withdraw_env *env, const struct watched *w)
 {
 	uint64_t total, available, room, need;
 	struct process_ksm ksm;
 
 	if (!env->unmergeable_safe || process_ksm_read(w->process.dir, &ksm) ||
-	    memory_read(env->root, &total, &available) ||
-	    memory_headroom(env->root, w->process.id.pid, &room))
+	    memstat_read(env->root, &total, &available) ||
+	    memstat_headroom(env->root, w->process.id.pid, &room))
 		return false;
 	need = (ksm.merging_pages + ksm.zero_pages) * PAGE_BYTES;
 	return available > need + total / 10 && room > need + need / 10;
@@ -40,9 +39,10 @@ static void on_withdrawn(void *userdata, struct watched *w,
 	if (outcome->result == INJECT_DONE || outcome->result == INJECT_GONE)
 		ledger_forget(request->ledger, w->process.id);
 	else
-		log_warning("The marks of %s (pid %d) could not be taken back (%s); its merged pages stay merged",
-			    w->facts.comm, w->process.id.pid,
-			    inject_reason_name(outcome->reason));
+		log_warning(
+			"The marks of %s (pid %d) could not be taken back (%s); its merged pages stay merged",
+			w->facts.comm, w->process.id.pid,
+			inject_reason_name(outcome->reason));
 	request->done(request->userdata);
 	free(request);
 }
@@ -52,8 +52,8 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 				     void (*done)(void *userdata),
 				     void *userdata)
 {
-	const struct ledger_process *p =
-		ledger_process(env->ledger, w->process.id);
+	const struct ledger_process *p = ledger_process(env->ledger,
+							w->process.id);
 	struct request *request;
 	int r;
 
@@ -64,8 +64,9 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 		return WITHDRAW_NOTHING;
 	}
 	if (!is_harmless(env, w)) {
-		log_notice("Leaving the merged pages of %s (pid %d) merged: un-merging them could leave too little memory",
-			   w->facts.comm, w->process.id.pid);
+		log_notice(
+			"Leaving the merged pages of %s (pid %d) merged: un-merging them could leave too little memory",
+			w->facts.comm, w->process.id.pid);
 		return WITHDRAW_KEPT;
 	}
 	request = malloc(sizeof(*request));
@@ -73,8 +74,8 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 		return WITHDRAW_KEPT;
 	*request = (struct request){ env->ledger, done, userdata };
 	r = p->whole ? enrol_submit(env->enrol, w, INJECT_UNMERGE_ANY, NULL, 0,
-				    on_withdrawn, request) :
-		       enrol_submit(env->enrol, w, INJECT_UNMERGEABLE,
+				    on_withdrawn, request)
+		     : enrol_submit(env->enrol, w, INJECT_UNMERGEABLE,
 				    p->ranges.v, p->ranges.n, on_withdrawn,
 				    request);
 	if (r) {

@@ -27,9 +27,9 @@ struct withdraw_env {
 };
 
 enum withdraw_verdict {
-	WITHDRAW_BEGUN,	  /* @done will be called */
+	WITHDRAW_BEGUN, /* @done will be called */
 	WITHDRAW_NOTHING, /* we never marked anything there */
-	WITHDRAW_KEPT,	  /* it would do harm: the marks stay */
+	WITHDRAW_KEPT, /* it would do harm: the marks stay */
 };
 
 /*

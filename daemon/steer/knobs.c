@@ -108,9 +108,9 @@ static int advisor_side_effect(struct knobs *knobs, bool before)
 	if (r)
 		return r;
 	if (before)
-		return ledger_knob(knobs->ledger, name) ?
-			       0 :
-			       ledger_knob_found(knobs->ledger, name, now);
+		return ledger_knob(knobs->ledger, name)
+			       ? 0
+			       : ledger_knob_found(knobs->ledger, name, now);
 	return ledger_knob_writes(knobs->ledger, name, now);
 }
 
@@ -124,8 +124,9 @@ static int value_set(struct knobs *knobs, enum knob knob, const char *value)
 		return r;
 	if (k && strcmp(now, k->wrote[0] ? k->wrote : k->original)) {
 		knobs->foreign[knob] = true;
-		log_warning("Somebody else has set %s to %s: leaving that knob to them",
-			    names[knob], now);
+		log_warning(
+			"Somebody else has set %s to %s: leaving that knob to them",
+			names[knob], now);
 		return KNOB_FOREIGN;
 	}
 	if (!strcmp(now, value))

@@ -30,7 +30,7 @@ enum knob {
 
 enum {
 	KNOB_ABSENT = 1, /* this kernel has no such file */
-	KNOB_FOREIGN,	 /* somebody else writes it; left alone */
+	KNOB_FOREIGN, /* somebody else writes it; left alone */
 };
 
 /* @dry_run: values are remembered, never written. 0 or negative errno. */

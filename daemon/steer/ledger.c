@@ -118,8 +118,8 @@ static int line_replay(struct ledger *ledger, const char *line)
 		knob_wrote(ledger, name, value);
 	else if (sscanf(line, "restored %31s", name) == 1)
 		knob_drop(ledger, name);
-	else if (sscanf(line, "forget %d %" SCNu64, &id.pid,
-			&id.start_time) == 2)
+	else if (sscanf(line, "forget %d %" SCNu64, &id.pid, &id.start_time) ==
+		 2)
 		process_drop(ledger, id);
 	else if (sscanf(line, "whole %d %" SCNu64, &id.pid, &id.start_time) ==
 		 2) {
@@ -127,9 +127,8 @@ static int line_replay(struct ledger *ledger, const char *line)
 		if (r)
 			return r;
 		p->whole = true;
-	} else if (sscanf(line,
-			  "enrol %d %" SCNu64 " %" SCNx64 " %" SCNx64, &id.pid,
-			  &id.start_time, &start, &length) == 4) {
+	} else if (sscanf(line, "enrol %d %" SCNu64 " %" SCNx64 " %" SCNx64,
+			  &id.pid, &id.start_time, &start, &length) == 4) {
 		r = process_get(ledger, id, &p);
 		if (r)
 			return r;
@@ -170,8 +169,8 @@ static int line_append(struct ledger *ledger, const char *text, size_t len)
 	return (size_t)n == len ? 0 : -ENOSPC;
 }
 
-__attribute__((format(printf, 2, 3))) static int
-append(struct ledger *ledger, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static int append(struct ledger *ledger,
+							const char *fmt, ...)
 {
 	char line[160];
 	va_list ap;
@@ -201,8 +200,9 @@ static void write_all(const struct ledger *ledger, FILE *f)
 			fprintf(f, "whole %d %" PRIu64 "\n", p->id.pid,
 				p->id.start_time);
 		for (size_t j = 0; j < p->ranges.n; j++)
-			fprintf(f, "enrol %d %" PRIu64 " %" PRIx64 " %" PRIx64
-				   "\n",
+			fprintf(f,
+				"enrol %d %" PRIu64 " %" PRIx64 " %" PRIx64
+				"\n",
 				p->id.pid, p->id.start_time,
 				p->ranges.v[j].start,
 				p->ranges.v[j].end - p->ranges.v[j].start);
@@ -227,8 +227,7 @@ static int compact(struct ledger *ledger)
 	size = ftell(f);
 	if (fflush(f) || ferror(f) || size < 0)
 		return -EIO;
-	if (renameat(ledger->dirfd, LEDGER_NEW, ledger->dirfd, LEDGER_FILE) <
-	    0)
+	if (renameat(ledger->dirfd, LEDGER_NEW, ledger->dirfd, LEDGER_FILE) < 0)
 		return -errno;
 	close_fd(ledger->fd);
 	ledger->fd = TAKE_FD(fd);
@@ -341,8 +340,7 @@ int ledger_enrols(struct ledger *ledger, struct process_id id,
 int ledger_whole(struct ledger *ledger, struct process_id id)
 {
 	struct ledger_process *p;
-	int r = append(ledger, "whole %d %" PRIu64 "\n", id.pid,
-		       id.start_time);
+	int r = append(ledger, "whole %d %" PRIu64 "\n", id.pid, id.start_time);
 
 	if (!r)
 		r = process_get(ledger, id, &p);

@@ -32,8 +32,8 @@ struct ledger;
 struct ledger_knob {
 	char name[32];
 	char original[LEDGER_VALUE];
-	char wrote[LEDGER_VALUE];    /* last intention; "" if none */
-	char before[LEDGER_VALUE];   /* the one before it */
+	char wrote[LEDGER_VALUE]; /* last intention; "" if none */
+	char before[LEDGER_VALUE]; /* the one before it */
 };
 
 struct ledger_ranges VEC(struct range);

@@ -28,21 +28,21 @@ struct target_status {
 };
 
 struct warning {
-	char name[32];	    /* stable, for scripts */
+	char name[32]; /* stable, for scripts */
 	char sentence[256]; /* for people: what, and what to do */
 };
 
 struct daemon_status {
 	enum daemon_state state;
-	uint64_t pages_saved;	 /* pages_sharing + zero pages, settled */
+	uint64_t pages_saved; /* pages_sharing + zero pages, settled */
 	uint64_t zero_pages;
 	uint64_t promised_pages; /* evidence for merges that are not done yet */
 	uint64_t daemon_cpu_usec; /* with the injector, since start */
-	uint64_t ksmd_cpu_usec;	  /* since the daemon started */
+	uint64_t ksmd_cpu_usec; /* since the daemon started */
 	const char *engine;
 	const char *hints;
-	uint64_t memory_used;	 /* bytes, resident set of the daemon */
-	uint64_t memory_bound;	 /* bytes it promises to stay below */
+	uint64_t memory_used; /* bytes, resident set of the daemon */
+	uint64_t memory_bound; /* bytes it promises to stay below */
 	char activity[160];
 	const struct target_status *targets;
 	size_t n_targets;
@@ -56,10 +56,10 @@ struct process_status {
 	const char *comm;
 	const char *target;
 	const char *mode;
-	const char *rule;     /* the rule that gave the mode */
-	const char *state;    /* watching, enrolled, skipped, gone, ... */
+	const char *rule; /* the rule that gave the mode */
+	const char *state; /* watching, enrolled, skipped, gone, ... */
 	uint64_t tracked_pages;
 	uint64_t enrolled_pages;
 	uint64_t pages_saved;
-	const char *note;     /* why nothing merges, or "" */
+	const char *note; /* why nothing merges, or "" */
 };

@@ -38,10 +38,10 @@ struct process_id {
 
 /* What may be done to a process (design section 6). */
 enum mode {
-	MODE_EXCLUDE,	/* never touched, never read */
-	MODE_OBSERVE,	/* checksummed and reported, nothing is changed */
-	MODE_MANAGED,	/* its own registrations are read; only ksmd is steered */
+	MODE_EXCLUDE, /* never touched, never read */
+	MODE_OBSERVE, /* checksummed and reported, nothing is changed */
+	MODE_MANAGED, /* its own registrations are read; only ksmd is steered */
 	MODE_SELECTIVE, /* ranges with evidence are made mergeable */
-	MODE_WHOLE,	/* PR_SET_MEMORY_MERGE on the process */
+	MODE_WHOLE, /* PR_SET_MEMORY_MERGE on the process */
 	MODE_MAX_,
 };

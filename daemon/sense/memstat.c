@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "memory.h"
+#include "memstat.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@ static int field_read(const char *text, const char *name, uint64_t *ret)
 	return 0;
 }
 
-int memory_read(const struct root *root, uint64_t *ret_total,
-		uint64_t *ret_available)
+int memstat_read(const struct root *root, uint64_t *ret_total,
+		 uint64_t *ret_available)
 {
 	char text[4096];
 	ssize_t n = file_read(root->proc, "meminfo", text, sizeof(text));
@@ -72,7 +72,7 @@ static uint64_t room_up(const struct root *root, const char *mount,
 	return room;
 }
 
-int memory_headroom(const struct root *root, int32_t pid, uint64_t *ret)
+int memstat_headroom(const struct root *root, int32_t pid, uint64_t *ret)
 {
 	char name[32], text[8192], *save = NULL;
 	uint64_t room = UINT64_MAX;
@@ -91,15 +91,15 @@ int memory_headroom(const struct root *root, int32_t pid, uint64_t *ret)
 			continue;
 		*path++ = '\0';
 		if (controllers[1] == '\0') {
-			room = MIN(room, room_up(root, "fs/cgroup", path,
-						 "memory.max",
-						 "memory.current"));
-			room = MIN(room, room_up(root, "fs/cgroup/unified",
-						 path, "memory.max",
-						 "memory.current"));
+			room = MIN(room,
+				   room_up(root, "fs/cgroup", path,
+					   "memory.max", "memory.current"));
+			room = MIN(room,
+				   room_up(root, "fs/cgroup/unified", path,
+					   "memory.max", "memory.current"));
 		} else if (strstr(controllers + 1, "memory")) {
-			room = MIN(room, room_up(root, "fs/cgroup/memory",
-						 path, "memory.limit_in_bytes",
+			room = MIN(room, room_up(root, "fs/cgroup/memory", path,
+						 "memory.limit_in_bytes",
 						 "memory.usage_in_bytes"));
 		}
 	}
@@ -107,7 +107,7 @@ int memory_headroom(const struct root *root, int32_t pid, uint64_t *ret)
 	return 0;
 }
 
-uint64_t memory_resident(const struct root *root)
+uint64_t memstat_resident(const struct root *root)
 {
 	unsigned long long size, resident;
 	char text[128];

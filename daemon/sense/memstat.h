@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * memory - how much there is to spare, on the machine and in a cgroup
+ * memstat - how much there is to spare, on the machine and in a cgroup
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 #include "files.h"
 
 /* MemTotal and MemAvailable in bytes. 0 or negative errno. */
-int memory_read(const struct root *root, uint64_t *ret_total,
-		uint64_t *ret_available);
+int memstat_read(const struct root *root, uint64_t *ret_total,
+		 uint64_t *ret_available);
 
 /*
  * Bytes that process @pid may still be charged before a memory limit of its
@@ -19,7 +19,7 @@ int memory_read(const struct root *root, uint64_t *ret_total,
  *
  * Return: 0, or 1 if it cannot be told (the process is gone, files missing).
  */
-int memory_headroom(const struct root *root, int32_t pid, uint64_t *ret);
+int memstat_headroom(const struct root *root, int32_t pid, uint64_t *ret);
 
 /* Resident bytes of this process. 0 if it cannot be told. */
-uint64_t memory_resident(const struct root *root);
+uint64_t memstat_resident(const struct root *root);
