@@ -12,16 +12,18 @@
 int main(int argc, char **argv)
 {
 	volatile uint64_t canary = 0x1122334455667788ULL;
+	struct target_option option = { "msec", "N that a child lives", "20" };
 	struct target t;
-	int status;
+	int status, msec;
 	pid_t pid;
 
-	target_options(&t, argc, argv, "Waits for vfork children.", NULL, 0);
+	target_options(&t, argc, argv, "Waits for vfork children.", &option, 1);
+	msec = atoi(option.value);
 	target_ready(&t, NULL);
 	for (int i = 0; !target_stopping(&t); i++) {
 		pid = vfork();
 		if (pid == 0) {
-			target_sleep(20000);
+			target_sleep((uint64_t)msec * 1000);
 			if (i % 8 == 0)
 				execl("/bin/true", "true", (char *)NULL);
 			_exit(i % 8 ? i % 100 : 99);
