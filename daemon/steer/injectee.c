@@ -17,7 +17,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
-#include "threads.h"
+#include "pick.h"
 #include "tracee-arch.h"
 
 /* No vdso of any architecture has been larger. */
@@ -115,9 +115,9 @@ static uint64_t search_text(const struct injectee *p, pid_t tid)
  * parent: it is the parent's to be dealt with. Where kcmp() is missing they
  * are not told apart, which is no more than work done twice.
  */
-static bool shares_mm(const struct threads_stat *st, pid_t tid)
+static bool shares_mm(const struct pick_stat *st, pid_t tid)
 {
-	return st->flags & THREADS_FORKED && st->parent > 0 &&
+	return st->flags & PICK_FORKED && st->parent > 0 &&
 	       syscall(SYS_kcmp, tid, st->parent, KCMP_VM, 0, 0) == 0;
 }
 
@@ -168,7 +168,7 @@ int injectee_open(const struct root *root, struct process_id id, int pidfd,
 		  struct injectee *ret, uint32_t *ret_reason)
 {
 	_cleanup_(injectee_close) struct injectee p = INJECTEE_NONE;
-	struct threads_stat st;
+	struct pick_stat st;
 	char path[16];
 	pid_t tid;
 	int r;
@@ -177,14 +177,14 @@ int injectee_open(const struct root *root, struct process_id id, int pidfd,
 	p.pidfd = pidfd;
 	snprintf(path, sizeof(path), "%d", id.pid);
 	p.dir = openat(root->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (p.dir < 0 || threads_stat_read(p.dir, "stat", &st) < 0 ||
+	if (p.dir < 0 || pick_stat_read(p.dir, "stat", &st) < 0 ||
 	    st.start_time != id.start_time || injectee_is_gone(&p))
 		return INJECTEE_GONE;
-	if (st.flags & THREADS_KERNEL) {
+	if (st.flags & PICK_KERNEL) {
 		*ret_reason = INJECT_REASON_NO_THREAD;
 		return INJECTEE_NEVER;
 	}
-	r = threads_choose(p.dir, &tid);
+	r = pick_thread(p.dir, &tid);
 	if (r) {
 		*ret_reason = (uint32_t)r;
 		return injectee_is_gone(&p) ? INJECTEE_GONE : INJECTEE_REASON;

@@ -14,8 +14,8 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "injectee.h"
+#include "pick.h"
 #include "pieces.h"
-#include "threads.h"
 
 /* Stops for one request, before the daemon is asked to ask again. */
 #define MAX_STOPS 4
@@ -97,7 +97,7 @@ static void attempt_once(struct job *job, uint32_t op, struct attempt *a)
 		.pieces = &job->pieces,
 		.vectors = job->vectors,
 	};
-	r = threads_choose(job->injectee.dir, &a->tid);
+	r = pick_thread(job->injectee.dir, &a->tid);
 	if (r) {
 		a->result = INJECT_RETRY;
 		a->reason = (enum inject_reason)r;

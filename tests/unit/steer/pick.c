@@ -2,7 +2,7 @@
 /*
  * The choice of a thread, on processes made of files.
  */
-#include "threads.h"
+#include "pick.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static int set_up(void **state)
 	char path[128];
 
 	(void)state;
-	snprintf(top, sizeof(top), "/tmp/threads.XXXXXX");
+	snprintf(top, sizeof(top), "/tmp/pick.XXXXXX");
 	if (!mkdtemp(top))
 		return -1;
 	snprintf(path, sizeof(path), "%s/task", top);
@@ -96,7 +96,7 @@ static int choose(void)
 {
 	_cleanup_close_ int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	pid_t tid = 0;
-	int r = threads_choose(dir, &tid);
+	int r = pick_thread(dir, &tid);
 
 	return r ? -r : tid;
 }
@@ -106,15 +106,15 @@ static void test_parse(void **state)
 	char text[] = "12 (a) R (b) S 34 1 1 0 -1 4194624 1 0 0 0 1 2 0 0 20 0 "
 		      "1 0 987654321 1 1";
 	char broken[] = "12 (a S 34";
-	struct threads_stat st;
+	struct pick_stat st;
 
 	(void)state;
-	assert_int_equal(threads_stat_parse(text, &st), 0);
+	assert_int_equal(pick_stat_parse(text, &st), 0);
 	assert_int_equal(st.state, 'S');
 	assert_int_equal(st.parent, 34);
 	assert_int_equal(st.flags, 4194624);
 	assert_int_equal(st.start_time, 987654321);
-	assert_int_equal(threads_stat_parse(broken, &st), -EINVAL);
+	assert_int_equal(pick_stat_parse(broken, &st), -EINVAL);
 }
 
 static void test_best(void **state)

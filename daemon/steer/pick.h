@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * threads - which thread of a process may be held
+ * pick - which thread of a process may be held
  *
  * Best is one that sleeps in a call that the kernel restarts exactly; never a
  * helper of io_uring or vhost, a vCPU, or a thread that will not stop. All is
@@ -13,22 +13,22 @@
 #include <sys/types.h>
 
 /* What matters of one /proc/PID/task/TID/stat. */
-struct threads_stat {
+struct pick_stat {
 	char state;
 	pid_t parent;
 	uint32_t flags; /* PF_... of the kernel */
 	uint64_t start_time;
 };
 
-/* Bits of threads_stat.flags, from include/linux/sched.h. */
-#define THREADS_FORKED 0x40u /* forked, and has not exec'ed since */
-#define THREADS_KERNEL 0x00200000u /* a kernel thread */
+/* Bits of pick_stat.flags, from include/linux/sched.h. */
+#define PICK_FORKED 0x40u /* forked, and has not exec'ed since */
+#define PICK_KERNEL 0x00200000u /* a kernel thread */
 
 /* Read the file @path below @dir. 0, or -ESRCH where there is none. */
-int threads_stat_read(int dir, const char *path, struct threads_stat *ret);
+int pick_stat_read(int dir, const char *path, struct pick_stat *ret);
 
 /* Parse the text of such a file, which is changed. 0 or -EINVAL. */
-int threads_stat_parse(char *text, struct threads_stat *ret);
+int pick_stat_parse(char *text, struct pick_stat *ret);
 
 /*
  * Choose a thread of the process whose /proc/PID is @dir.
@@ -36,4 +36,4 @@ int threads_stat_parse(char *text, struct threads_stat *ret);
  * Return: 0 with its id in *ret_tid, or why there is none, an enum
  * inject_reason.
  */
-int threads_choose(int dir, pid_t *ret_tid);
+int pick_thread(int dir, pid_t *ret_tid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "threads.h"
+#include "pick.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "files.h"
 #include "tracee-arch.h"
 
-/* Further bits of threads_stat.flags. */
+/* Further bits of pick_stat.flags. */
 #define PF_VCPU	       0x1u /* in guest mode */
 #define PF_EXITING     0x4u
 #define PF_IO_WORKER   0x10u
@@ -32,11 +32,11 @@ static inline void cleanup_closedir(DIR **d)
 		closedir(*d);
 }
 
-int threads_stat_parse(char *text, struct threads_stat *ret)
+int pick_stat_parse(char *text, struct pick_stat *ret)
 {
 	/* The comm may hold blanks and ')': it ends at the last one. */
 	char *p = strrchr(text, ')');
-	struct threads_stat st;
+	struct pick_stat st;
 	unsigned long long start;
 	unsigned int flags;
 	int parent;
@@ -53,12 +53,12 @@ int threads_stat_parse(char *text, struct threads_stat *ret)
 	return 0;
 }
 
-int threads_stat_read(int dir, const char *path, struct threads_stat *ret)
+int pick_stat_read(int dir, const char *path, struct pick_stat *ret)
 {
 	char text[1024];
 
 	if (file_read(dir, path, text, sizeof(text)) <= 0 ||
-	    threads_stat_parse(text, ret) < 0)
+	    pick_stat_parse(text, ret) < 0)
 		return -ESRCH;
 	return 0;
 }
@@ -83,11 +83,11 @@ static enum tracee_call_class classify_syscall(const char *text)
 /* An enum inject_reason against the thread, or 0 with its class. */
 static int judge(int dir, const char *tid, enum tracee_call_class *ret)
 {
-	struct threads_stat st;
+	struct pick_stat st;
 	char path[64], text[256];
 
 	snprintf(path, sizeof(path), "task/%.16s/stat", tid);
-	if (threads_stat_read(dir, path, &st) < 0 || st.flags & NEVER)
+	if (pick_stat_read(dir, path, &st) < 0 || st.flags & NEVER)
 		return INJECT_REASON_NO_THREAD;
 	switch (st.state) {
 	case 'R':
@@ -126,7 +126,7 @@ static int worse(int a, int b)
 	return INJECT_REASON_NO_THREAD;
 }
 
-int threads_choose(int dir, pid_t *ret_tid)
+int pick_thread(int dir, pid_t *ret_tid)
 {
 	_cleanup_(cleanup_closedir) DIR *d = NULL;
 	enum tracee_call_class class, best = TRACEE_CALL_AVOID;
