@@ -22,7 +22,7 @@
 
 /*
  * But one range is finished at least, or a large one would never be: 4,096
- * stops un-mark 4 GiB of nothing but merged pages.
+ * stops un-mark 2 GiB of nothing but merged pages.
  */
 #define MAX_STOPS_RANGE 4096
 

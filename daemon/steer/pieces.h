@@ -16,8 +16,8 @@
 #include <ksmd-plus/inject.h>
 #include <ksmd-plus/types.h>
 
-/* 1 to 2 us each: about what one stop may last. */
-#define PIECES_MAX_PAGES 256
+/* 3 us each, measured: about what one stop may last. */
+#define PIECES_MAX_PAGES 128
 
 /* No piece to un-mark is longer, so that looking at pagemap stays short. */
 #define PIECES_MAX_BYTES (64ULL << 20)
