@@ -130,7 +130,7 @@ struct enrol *enrol_free(struct enrol *enrol)
 	injector_stop(enrol);
 	while (enrol->first)
 		operation_finish(enrol, &(struct enrol_outcome){
-						.result = INJECT_GONE });
+						.result = INJECT_RETRY });
 	sd_event_source_unref(enrol->timer);
 	free(enrol);
 	return NULL;

@@ -24,6 +24,7 @@
 #include "knobs.h"
 #include "ksm.h"
 #include "ledger.h"
+#include "leftovers.h"
 #include "log.h"
 #include "manager.h"
 
@@ -186,12 +187,13 @@ static int restore(const struct root *root)
 	if (dir < 0)
 		return errno == ENOENT ? 0 : -errno;
 	r = ledger_open(dir, false, &ledger);
+	if (r)
+		log_error_errno(r, "Cannot open the ledger in %s",
+				runtime_dir());
 	if (!r)
 		r = knobs_new(root, ledger, false, &knobs);
 	if (!r)
-		r = knobs_restore(knobs);
-	if (r)
-		log_error_errno(r, "Cannot restore KSM's settings");
+		r = leftovers_restore(root, ledger, knobs);
 	knobs_free(knobs);
 	ledger_close(ledger);
 	return r;

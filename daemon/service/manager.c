@@ -14,10 +14,12 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
+#include "ending.h"
 #include "enrol.h"
 #include "knobs.h"
 #include "ksm.h"
 #include "ledger.h"
+#include "leftovers.h"
 #include "log.h"
 #include "memstat.h"
 #include "merge.h"
@@ -28,22 +30,17 @@
 #include "reader.h"
 #include "report.h"
 #include "scan.h"
+#include "settings.h"
 #include "track.h"
 #include "watch.h"
 #include "withdraw.h"
 
 /* A new process is found within this time (aim: merged within 3 s). */
 #define WALK_USEC USEC_PER_SEC
-/* What a stop may take before the knobs are restored all the same. */
-#define STOP_USEC (20 * USEC_PER_SEC)
-/* ksmd frees what belonged to withdrawn and dead processes in one scan. */
-#define SWEEP_USEC (2 * USEC_PER_SEC)
 /* Frames remembered per round: 1 GiB of shared memory, 16 MiB of our own. */
 #define SEEN_FRAMES (1U << 18)
 /* More threads than this read faster than one memory controller serves. */
 #define THREADS_MAX 4U
-
-enum stop_stage { STOP_NOT, STOP_WITHDRAWING, STOP_SWEEPING };
 
 struct manager {
 	sd_event *event;
@@ -68,60 +65,12 @@ struct manager {
 	struct report *report;
 	struct control *control;
 	sd_event_source *walk_timer;
-	sd_event_source *stop_timer;
 
 	bool paused;
 	bool walked; /* /proc was walked once */
-	enum stop_stage stopping;
-	size_t withdraw_at;
-	uint64_t sweep_scans; /* full_scans when the last sweep began */
-	uint64_t stop_usec; /* no later than then */
+	bool stopping;
+	struct ending *ending;
 };
-
-/* --- configuration ---------------------------------------------------------- */
-
-static void on_complaint(void *userdata, const char *file, unsigned int line,
-			 const char *sentence)
-{
-	(void)userdata;
-	if (line)
-		log_warning("%s:%u: %s", file, line, sentence);
-	else
-		log_warning("%s: %s", file, sentence);
-}
-
-/* The number of faults, which have been logged, or negative errno. */
-static int config_read(const struct manager *m, struct config *ret)
-{
-	return config_load(m->options.config_path, m->options.config_must_exist,
-			   m->kfeat->ram_bytes, on_complaint, NULL, ret);
-}
-
-static struct merge_limits merge_limits_of(const struct manager *m)
-{
-	uint64_t max_sharing = 256;
-
-	file_read_u64(m->root->sys, KSM_DIR "/max_page_sharing", &max_sharing);
-	return (struct merge_limits){
-		.planning = {
-			.max_ranges = m->config.max_ranges,
-			.max_map_count = m->kfeat->max_map_count,
-			.max_ptes_shared =
-				m->kfeat->thp >= THP_MADVISE ?
-					m->kfeat->khugepaged_max_ptes_shared :
-					0,
-		},
-		.max_sharing = max_sharing,
-	};
-}
-
-static struct pulser_settings pulser_settings_of(const struct manager *m)
-{
-	return (struct pulser_settings){
-		.ksmd_cpu_permyriad = m->config.ksmd_cpu_limit_permyriad,
-		.zero_pages = m->config.zero_pages,
-	};
-}
 
 /* --- what the parts call ----------------------------------------------------- */
 
@@ -291,31 +240,6 @@ void manager_rescan(struct manager *m)
 
 /* --- beginning ----------------------------------------------------------------- */
 
-/* What an earlier daemon changed and could not put back. */
-static int leftovers_restore(struct manager *m)
-{
-	const struct ledger_process *list;
-	int r = knobs_restore(m->knobs);
-
-	if (r < 0)
-		return log_error_errno(
-			r,
-			"Cannot restore KSM's settings of an earlier daemon");
-	for (size_t i = ledger_processes(m->ledger, &list); i-- > 0;) {
-		struct process_id id = list[i].id;
-		struct process_stat st;
-
-		r = process_stat_read(m->root, id.pid, &st);
-		if (r == 0 && st.start_time == id.start_time)
-			continue;
-		r = ledger_forget(m->ledger, id);
-		if (r)
-			return log_error_errno(r, "Cannot write the ledger");
-		ledger_processes(m->ledger, &list);
-	}
-	return 0;
-}
-
 static int steer_start(struct manager *m)
 {
 	int r = ledger_open(m->runtime_fd, m->options.dry_run, &m->ledger);
@@ -325,7 +249,7 @@ static int steer_start(struct manager *m)
 				       m->options.runtime_dir);
 	r = knobs_new(m->root, m->ledger, m->options.dry_run, &m->knobs);
 	if (!r)
-		r = leftovers_restore(m);
+		r = leftovers_restore(m->root, m->ledger, m->knobs);
 	if (!r)
 		r = enrol_new(m->event, m->ledger,
 			      m->options.dry_run ? NULL : m->options.injector,
@@ -364,8 +288,9 @@ static const struct watch_ops watch_ops = {
 
 static int loop_start(struct manager *m)
 {
-	struct pulser_settings settings = pulser_settings_of(m);
-	struct merge_limits limits = merge_limits_of(m);
+	struct pulser_settings settings = settings_pulser(&m->config);
+	struct merge_limits limits = settings_merge(&m->config, m->kfeat,
+						    m->root);
 	int r = watch_new(m->root, &watch_ops, m, &m->watch);
 
 	if (r)
@@ -472,7 +397,7 @@ int manager_new(sd_event *event, const struct root *root,
 		free(m);
 		return r;
 	}
-	r = config_read(m, &m->config);
+	r = settings_read(&m->options, m->kfeat, &m->config);
 	if (r >= 0)
 		r = steer_start(m);
 	if (!r)
@@ -494,12 +419,15 @@ struct manager *manager_free(struct manager *m)
 {
 	if (!m)
 		return NULL;
-	m->stopping = STOP_SWEEPING;
+	m->stopping = true;
+	if (m->merge)
+		merge_close(m->merge);
+	ending_close(m->ending);
 	control_free(m->control);
 	sd_event_source_unref(m->walk_timer);
-	sd_event_source_unref(m->stop_timer);
 	pool_free(m->pool);
 	enrol_free(m->enrol);
+	ending_free(m->ending);
 	if (m->watch)
 		watch_free(m->watch);
 	report_free(m->report);
@@ -527,7 +455,7 @@ void manager_reload(struct manager *m)
 
 	if (m->stopping)
 		return;
-	r = config_read(m, &config);
+	r = settings_read(&m->options, m->kfeat, &config);
 	if (r < 0) {
 		log_error_errno(
 			r,
@@ -551,96 +479,34 @@ void manager_reload(struct manager *m)
 	config_clear(&m->config);
 	m->config = config;
 	watch_set_rules(m->watch, &m->config.rules);
-	settings = pulser_settings_of(m);
+	settings = settings_pulser(&m->config);
 	pulser_set(m->pulser, &settings);
-	limits = merge_limits_of(m);
+	limits = settings_merge(&m->config, m->kfeat, m->root);
 	merge_set_limits(m->merge, &limits);
 	m->budget.share_permyriad = m->config.cpu_limit_permyriad;
 	log_notice("Configuration reloaded");
 }
 
-/* --- ending ---------------------------------------------------------------------- */
-
-static void withdraw_next(void *userdata);
-
-static void stop_timer_set(struct manager *m, uint64_t delay_usec)
-{
-	sd_event_source_set_time(m->stop_timer,
-				 clock_usec(CLOCK_MONOTONIC) + delay_usec);
-	sd_event_source_set_enabled(m->stop_timer, SD_EVENT_ONESHOT);
-}
-
-/* Marks are back: let ksmd free what it kept for them, then all is over. */
-static void sweep_begin(struct manager *m)
-{
-	struct ksm_counters c;
-
-	m->stopping = STOP_SWEEPING;
-	if (m->options.dry_run || !m->withdraw_at || ksm_read(m->root, &c) ||
-	    c.run != 1 ||
-	    pulser_begin(m->pulser, UINT64_MAX, merge_registered(m->merge))) {
-		sd_event_exit(m->event, 0);
-		return;
-	}
-	m->sweep_scans = c.full_scans;
-	m->stop_usec = clock_usec(CLOCK_MONOTONIC) + SWEEP_USEC;
-	stop_timer_set(m, 0);
-}
-
-/* One after the other, so that each sees the memory the last one left. */
-static void withdraw_next(void *userdata)
-{
-	struct manager *m = userdata;
-	struct withdraw_env env = withdraw_env_of(m);
-	size_t n;
-	struct watched *const *list = watch_list(m->watch, &n);
-
-	while (m->stopping == STOP_WITHDRAWING && m->withdraw_at < n) {
-		struct watched *w = list[m->withdraw_at++];
-
-		if (w &&
-		    withdraw_begin(&env, w, withdraw_next, m) == WITHDRAW_BEGUN)
-			return;
-	}
-	if (m->stopping == STOP_WITHDRAWING)
-		sweep_begin(m);
-}
-
-static int on_stop_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct manager *m = userdata;
-	struct ksm_counters c;
-
-	(void)source;
-	(void)usec;
-	if (clock_usec(CLOCK_MONOTONIC) >= m->stop_usec ||
-	    m->stopping != STOP_SWEEPING || ksm_read(m->root, &c) ||
-	    c.full_scans >= m->sweep_scans + 2) {
-		if (m->stopping == STOP_WITHDRAWING)
-			log_warning(
-				"Withdrawing takes too long; what is left stays merged");
-		sd_event_exit(m->event, 0);
-	} else {
-		stop_timer_set(m, 10 * USEC_PER_MSEC);
-	}
-	return 0;
-}
-
 void manager_stop(struct manager *m)
 {
-	if (m->stopping) {
+	struct ending_env env = {
+		.event = m->event,
+		.watch = m->watch,
+		.pulser = m->pulser,
+		.withdraw = withdraw_env_of(m),
+		.registered = merge_registered(m->merge),
+	};
+
+	if (m->stopping || m->options.dry_run ||
+	    m->config.on_exit == ON_EXIT_KEEP) {
+		m->stopping = true;
 		sd_event_exit(m->event, 0);
 		return;
 	}
+	m->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=Putting everything back");
-	m->stopping = STOP_WITHDRAWING;
 	scan_pause(m->scan, true);
-	merge_pause(m->merge, true);
-	m->stop_usec = clock_usec(CLOCK_MONOTONIC) + STOP_USEC;
-	if (sd_event_add_time(m->event, &m->stop_timer, CLOCK_MONOTONIC,
-			      m->stop_usec, 1000, on_stop_timer, m) < 0 ||
-	    m->config.on_exit == ON_EXIT_KEEP || m->options.dry_run)
+	merge_close(m->merge);
+	if (ending_begin(&env, &m->ending))
 		sd_event_exit(m->event, 0);
-	else
-		withdraw_next(m);
 }

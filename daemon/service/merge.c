@@ -7,8 +7,8 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "enrolling.h"
 #include "log.h"
-#include "planning.h"
 #include "pool.h"
 #include "pulser.h"
 #include "settle.h"
@@ -26,9 +26,6 @@
 /* How often a pulse is looked at. */
 #define PULSE_POLL_USEC (20 * USEC_PER_MSEC)
 #define TICK_USEC	(100 * USEC_PER_MSEC)
-/* A target that could not be held now is tried again, ever more slowly. */
-#define RETRY_MIN_USEC (200 * USEC_PER_MSEC)
-#define RETRY_MAX_USEC (30 * USEC_PER_SEC)
 
 struct merge {
 	struct merge_env env;
@@ -42,6 +39,7 @@ struct merge {
 	size_t at; /* next of the queue to be looked at */
 	unsigned int in_flight;
 	struct settle settle;
+	struct enrolling *enrolling;
 	uint64_t
 		late; /* duplicates enrolled after the cycle that settled them */
 	struct merge_counters counters;
@@ -57,17 +55,7 @@ struct settle_job {
 	struct reader_settle settle;
 };
 
-struct verify_job {
-	struct job job;
-	struct merge *merge;
-	struct watched *watched;
-	int result;
-	size_t n_mappings;
-	struct vmas vmas;
-};
-
 static void settle_advance(struct merge *merge);
-static void enrolled(struct merge *merge);
 
 static struct watched *watched_of(const struct merge *merge, uint32_t owner)
 {
@@ -159,84 +147,7 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 	return 0;
 }
 
-/* --- plan and enrol --------------------------------------------------------- */
-
-static bool may_enrol(const struct watched *w, uint64_t now)
-{
-	return !w->gone && !w->skip && now >= w->retry_usec &&
-	       (w->mode == MODE_SELECTIVE ||
-		(w->mode == MODE_WHOLE && !w->whole_done));
-}
-
-static void enrol_done(void *userdata, struct watched *w,
-		       const struct enrol_outcome *outcome)
-{
-	struct merge *merge = userdata;
-	uint64_t now = clock_usec(CLOCK_MONOTONIC);
-
-	w->last = INJECT_REASON_NONE;
-	switch (outcome->result) {
-	case INJECT_RETRY:
-		w->last = outcome->reason;
-		w->retry_usec = now + MIN(RETRY_MIN_USEC << w->n_tries,
-					  RETRY_MAX_USEC);
-		w->n_tries = MIN(w->n_tries + 1, 10U);
-		break;
-	case INJECT_SKIP:
-		w->skip = outcome->reason ? outcome->reason
-					  : INJECT_REASON_PERMISSION;
-		break;
-	case INJECT_GONE:
-		w->gone = true;
-		break;
-	case INJECT_FAILED:
-		/* EAGAIN: no more mappings allowed; not soon again */
-		w->error = outcome->error;
-		w->retry_usec = now + RETRY_MAX_USEC;
-		break;
-	default:
-		/* settled in an earlier cycle: promised now */
-		if (w->retry_usec)
-			merge->late += w->wanted_pages;
-		w->retry_usec = 0;
-		w->n_tries = 0;
-		w->error = 0;
-		w->whole_done = w->mode == MODE_WHOLE;
-		w->asked = true;
-	}
-	if (!enrol_pending(merge->env.enrol))
-		enrolled(merge);
-}
-
-static int process_enrol(struct merge *merge, struct watched *w)
-{
-	struct ranges ranges = { 0 };
-	uint64_t wanted;
-	int r = planning_ranges(merge->env.track, w, &merge->limits.planning,
-				&ranges, &wanted);
-
-	if (!r && wanted && w->mode == MODE_WHOLE)
-		r = enrol_submit(merge->env.enrol, w, INJECT_MERGE_ANY, NULL, 0,
-				 enrol_done, merge);
-	else if (!r && ranges.n)
-		r = enrol_submit(merge->env.enrol, w, INJECT_MERGEABLE,
-				 ranges.v, ranges.n, enrol_done, merge);
-	w->wanted_pages = wanted;
-	vec_free(&ranges);
-	return r;
-}
-
-/* --- verify ---------------------------------------------------------------- */
-
-/* madvise() lies by silence (facts 2.2): only VmFlags tell what took. */
-static void verify_run(struct job *job, struct worker *worker)
-{
-	struct verify_job *j = (struct verify_job *)job;
-
-	(void)worker;
-	j->result = vmas_read(j->watched->process.dir, &j->vmas,
-			      &j->n_mappings);
-}
+/* --- enrol ------------------------------------------------------------------ */
 
 static bool is_covered(const struct merge *merge,
 		       const struct settle_item *item)
@@ -252,8 +163,10 @@ static bool is_covered(const struct merge *merge,
 	return pagemask_test(&mergeable, item->ref.page);
 }
 
-static void verified(struct merge *merge)
+/* Every range is marked that will be: what is a pulse to bring? */
+static void on_enrolled(void *userdata, uint64_t late)
 {
+	struct merge *merge = userdata;
 	uint64_t promise;
 
 	for (size_t i = 0; i < merge->settle.n; i++) {
@@ -262,82 +175,19 @@ static void verified(struct merge *merge)
 		item->covered = item->confirmed && is_covered(merge, item);
 	}
 	promise = settle_promise(&merge->settle, merge->limits.max_sharing) +
-		  merge->late;
+		  late;
 	if (promise && !merge->counters.promised)
 		merge->promise_usec = clock_usec(CLOCK_MONOTONIC);
 	merge->counters.promised += promise;
-	merge->late = 0;
 	merge->settle.n = 0;
 	merge->stage = MERGE_IDLE;
 	merge_consider(merge);
 }
 
-static void verify_done(struct job *job, bool dropped)
-{
-	struct verify_job *j = (struct verify_job *)job;
-	struct merge *merge = j->merge;
-	struct watched *w = j->watched;
-
-	merge->in_flight--;
-	if (!dropped && j->result == 0 && !w->dropped) {
-		vec_free(&w->vmas);
-		w->vmas = j->vmas;
-		w->n_mappings = j->n_mappings;
-	} else {
-		vec_free(&j->vmas);
-	}
-	watched_unref(w);
-	free(j);
-	if (!dropped && !merge->in_flight)
-		verified(merge);
-}
-
-static void verify_submit(struct merge *merge, struct watched *w)
-{
-	struct verify_job *j = calloc(1, sizeof(*j));
-
-	if (!j)
-		return;
-	j->job.run = verify_run;
-	j->job.done = verify_done;
-	j->merge = merge;
-	j->watched = watched_ref(w);
-	w->asked = false;
-	merge->in_flight++;
-	pool_submit(merge->env.pool, &j->job);
-}
-
-/* All operations are done: see what became of them. */
-static void enrolled(struct merge *merge)
-{
-	size_t n;
-	struct watched *const *list = watch_list(merge->env.watch, &n);
-
-	if (merge->stage != MERGE_ENROLLING)
-		return;
-	merge->stage = MERGE_VERIFYING;
-	for (size_t i = 0; i < n; i++)
-		if (list[i] && !list[i]->gone && list[i]->asked)
-			verify_submit(merge, list[i]);
-	if (!merge->in_flight)
-		verified(merge);
-}
-
-/* Both partners of a merge are enrolled before the same pulse. */
 static void enrol_begin(struct merge *merge)
 {
-	uint64_t now = clock_usec(CLOCK_MONOTONIC);
-	size_t n;
-	struct watched *const *list = watch_list(merge->env.watch, &n);
-
 	merge->stage = MERGE_ENROLLING;
-	for (size_t i = 0; i < n; i++)
-		if (list[i] && may_enrol(list[i], now) &&
-		    process_enrol(merge, list[i]))
-			log_debug("No memory to plan pid %d, skipping it",
-				  list[i]->process.id.pid);
-	if (!enrol_pending(merge->env.enrol))
-		enrolled(merge);
+	enrolling_begin(merge->enrolling, &merge->limits.planning);
 }
 
 static void settled(struct merge *merge)
@@ -442,18 +292,6 @@ static bool settle_is_due(struct merge *merge, uint64_t now)
 	       now >= merge->first_usec + SETTLE_WAIT_USEC;
 }
 
-/* Somebody whose duplicates wait for a better moment. */
-static bool retry_is_due(const struct merge *merge, uint64_t now)
-{
-	size_t n;
-	struct watched *const *list = watch_list(merge->env.watch, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (list[i] && list[i]->retry_usec && may_enrol(list[i], now))
-			return true;
-	return false;
-}
-
 void merge_consider(struct merge *merge)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
@@ -462,7 +300,7 @@ void merge_consider(struct merge *merge)
 		return;
 	if (settle_is_due(merge, now))
 		settle_begin(merge);
-	else if (retry_is_due(merge, now))
+	else if (enrolling_retry_is_due(merge->enrolling, now))
 		enrol_begin(merge);
 	else if (pulse_is_worth(merge->counters.promised,
 				merge_registered(merge),
@@ -494,6 +332,12 @@ void merge_pause(struct merge *merge, bool pause)
 		pulse_finish(merge, PULSE_TIMEOUT);
 }
 
+void merge_close(struct merge *merge)
+{
+	merge_pause(merge, true);
+	enrolling_close(merge->enrolling);
+}
+
 void merge_set_limits(struct merge *merge, const struct merge_limits *limits)
 {
 	merge->limits = *limits;
@@ -519,10 +363,19 @@ int merge_new(const struct merge_env *env, const struct merge_limits *limits,
 		return -ENOMEM;
 	merge->env = *env;
 	merge->limits = *limits;
-	r = sd_event_add_time(env->event, &merge->timer, CLOCK_MONOTONIC, 0,
-			      1000, on_timer, merge);
+	r = enrolling_new(&(struct enrolling_env){ .pool = env->pool,
+						   .track = env->track,
+						   .watch = env->watch,
+						   .enrol = env->enrol,
+						   .done = on_enrolled,
+						   .userdata = merge },
+			  &merge->enrolling);
+	if (r >= 0)
+		r = sd_event_add_time(env->event, &merge->timer,
+				      CLOCK_MONOTONIC, 0, 1000, on_timer,
+				      merge);
 	if (r < 0) {
-		free(merge);
+		merge_free(merge);
 		return r;
 	}
 	*ret = merge;
@@ -534,6 +387,7 @@ struct merge *merge_free(struct merge *merge)
 	if (!merge)
 		return NULL;
 	sd_event_source_unref(merge->timer);
+	enrolling_free(merge->enrolling);
 	vec_free(&merge->queue);
 	vec_free(&merge->settle);
 	free(merge);

@@ -46,7 +46,6 @@ enum merge_stage {
 	MERGE_IDLE,
 	MERGE_SETTLING,
 	MERGE_ENROLLING,
-	MERGE_VERIFYING,
 	MERGE_PULSING,
 };
 
@@ -69,6 +68,9 @@ void merge_consider(struct merge *merge);
 
 /* No new cycle begins; a pulse ends at once. And go on. */
 void merge_pause(struct merge *merge, bool pause);
+
+/* The end is near: as a pause, and nothing is begun any more. */
+void merge_close(struct merge *merge);
 
 enum merge_stage merge_stage(const struct merge *merge);
 void merge_counters(const struct merge *merge, struct merge_counters *ret);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ending - takes the marks back and has ksmd sweep up, then ends the loop
+ *
+ * One process after the other, so that each sees the memory the last one
+ * left. Then ksmd makes two scans, which free what it kept for withdrawn and
+ * dead processes: with run=0, as it may have been before us, it never would
+ * (facts 1.10).
+ */
+#pragma once
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "withdraw.h"
+
+struct ending;
+struct pulser;
+struct watch;
+
+struct ending_env {
+	sd_event *event;
+	const struct watch *watch;
+	struct pulser *pulser;
+	struct withdraw_env withdraw;
+	uint64_t registered; /* pages that ksmd has to look at */
+};
+
+/* sd_event_exit(0) follows, after ENDING_USEC at the latest. */
+int ending_begin(const struct ending_env *env, struct ending **ret);
+
+/* Nothing is begun any more; answers may still come until it is freed. */
+void ending_close(struct ending *ending);
+struct ending *ending_free(struct ending *ending);
+
+#define ENDING_USEC 20000000ULL

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "enrolling.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "enrol.h"
+#include "log.h"
+#include "pool.h"
+#include "track.h"
+#include "vmas.h"
+#include "watch.h"
+
+/* A target that could not be held now is tried again, ever more slowly. */
+#define RETRY_MIN_USEC (200 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC (30 * USEC_PER_SEC)
+
+struct enrolling {
+	struct enrolling_env env;
+	unsigned int operations; /* not answered yet */
+	unsigned int jobs;
+	uint64_t late;
+	bool closed;
+};
+
+struct verify_job {
+	struct job job;
+	struct enrolling *enrolling;
+	struct watched *watched;
+	int result;
+	size_t n_mappings;
+	struct vmas vmas;
+};
+
+int enrolling_new(const struct enrolling_env *env, struct enrolling **ret)
+{
+	struct enrolling *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->env = *env;
+	*ret = e;
+	return 0;
+}
+
+struct enrolling *enrolling_free(struct enrolling *e)
+{
+	free(e);
+	return NULL;
+}
+
+void enrolling_close(struct enrolling *e)
+{
+	e->closed = true;
+}
+
+static void turn_end(struct enrolling *e)
+{
+	uint64_t late = e->late;
+
+	e->late = 0;
+	e->env.done(e->env.userdata, late);
+}
+
+/* --- verify ---------------------------------------------------------------- */
+
+static void verify_run(struct job *job, struct worker *worker)
+{
+	struct verify_job *j = (struct verify_job *)job;
+
+	(void)worker;
+	j->result = vmas_read(j->watched->process.dir, &j->vmas,
+			      &j->n_mappings);
+}
+
+static void verify_done(struct job *job, bool dropped)
+{
+	struct verify_job *j = (struct verify_job *)job;
+	struct enrolling *e = j->enrolling;
+	struct watched *w = j->watched;
+
+	e->jobs--;
+	if (!dropped && j->result == 0 && !w->dropped) {
+		vec_free(&w->vmas);
+		w->vmas = j->vmas;
+		w->n_mappings = j->n_mappings;
+	} else {
+		vec_free(&j->vmas);
+	}
+	watched_unref(w);
+	free(j);
+	if (!dropped && !e->jobs)
+		turn_end(e);
+}
+
+static void verify_submit(struct enrolling *e, struct watched *w)
+{
+	struct verify_job *j = calloc(1, sizeof(*j));
+
+	w->asked = false;
+	if (!j)
+		return;
+	j->job.run = verify_run;
+	j->job.done = verify_done;
+	j->enrolling = e;
+	j->watched = watched_ref(w);
+	e->jobs++;
+	pool_submit(e->env.pool, &j->job);
+}
+
+/* All operations are answered: see what became of them. */
+static void verify_all(struct enrolling *e)
+{
+	size_t n;
+	struct watched *const *list = watch_list(e->env.watch, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && !list[i]->gone && list[i]->asked)
+			verify_submit(e, list[i]);
+	if (!e->jobs)
+		turn_end(e);
+}
+
+/* --- enrol ------------------------------------------------------------------ */
+
+static void outcome_note(struct enrolling *e, struct watched *w,
+			 const struct enrol_outcome *outcome)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+	w->last = INJECT_REASON_NONE;
+	/* what was marked before it stopped is marked all the same */
+	w->asked = outcome->n_done > 0 || outcome->result == INJECT_DONE;
+	switch (outcome->result) {
+	case INJECT_RETRY:
+		w->last = outcome->reason;
+		w->retry_usec = now + MIN(RETRY_MIN_USEC << w->n_tries,
+					  RETRY_MAX_USEC);
+		w->n_tries = MIN(w->n_tries + 1, 10U);
+		break;
+	case INJECT_SKIP:
+		w->skip = outcome->reason ? outcome->reason
+					  : INJECT_REASON_PERMISSION;
+		break;
+	case INJECT_GONE:
+		w->gone = true;
+		break;
+	case INJECT_FAILED:
+		/* EAGAIN: no more mappings allowed; not soon again */
+		w->error = outcome->error;
+		w->retry_usec = now + RETRY_MAX_USEC;
+		break;
+	default:
+		if (w->retry_usec)
+			e->late += w->wanted_pages;
+		w->retry_usec = 0;
+		w->n_tries = 0;
+		w->error = 0;
+		w->whole_done = w->mode == MODE_WHOLE;
+	}
+}
+
+static void on_enrolled(void *userdata, struct watched *w,
+			const struct enrol_outcome *outcome)
+{
+	struct enrolling *e = userdata;
+
+	outcome_note(e, w, outcome);
+	if (--e->operations == 0 && !e->closed)
+		verify_all(e);
+}
+
+static bool may_enrol(const struct watched *w, uint64_t now)
+{
+	return !w->gone && !w->skip && now >= w->retry_usec &&
+	       (w->mode == MODE_SELECTIVE ||
+		(w->mode == MODE_WHOLE && !w->whole_done));
+}
+
+static int process_enrol(struct enrolling *e, struct watched *w,
+			 const struct planning_limits *limits)
+{
+	struct ranges ranges = { 0 };
+	bool submit = false;
+	int r = planning_ranges(e->env.track, w, limits, &ranges,
+				&w->wanted_pages);
+
+	if (!r && w->mode == MODE_WHOLE && w->wanted_pages) {
+		r = enrol_submit(e->env.enrol, w, INJECT_MERGE_ANY, NULL, 0,
+				 on_enrolled, e);
+		submit = true;
+	} else if (!r && ranges.n) {
+		r = enrol_submit(e->env.enrol, w, INJECT_MERGEABLE, ranges.v,
+				 ranges.n, on_enrolled, e);
+		submit = true;
+	}
+	e->operations += !r && submit;
+	vec_free(&ranges);
+	return r;
+}
+
+void enrolling_begin(struct enrolling *e, const struct planning_limits *limits)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	size_t n;
+	struct watched *const *list = watch_list(e->env.watch, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && may_enrol(list[i], now) &&
+		    process_enrol(e, list[i], limits))
+			log_debug("No memory to plan pid %d, skipping it",
+				  list[i]->process.id.pid);
+	if (!e->operations)
+		turn_end(e);
+}
+
+bool enrolling_retry_is_due(const struct enrolling *e, uint64_t now)
+{
+	size_t n;
+	struct watched *const *list = watch_list(e->env.watch, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && list[i]->retry_usec && may_enrol(list[i], now))
+			return true;
+	return false;
+}

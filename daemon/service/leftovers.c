@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "leftovers.h"
+
+#include "knobs.h"
+#include "ledger.h"
+#include "log.h"
+#include "process.h"
+
+int leftovers_restore(const struct root *root, struct ledger *ledger,
+		      struct knobs *knobs)
+{
+	const struct ledger_process *list;
+	int r = knobs_restore(knobs);
+
+	if (r < 0)
+		return log_error_errno(
+			r,
+			"Cannot restore KSM's settings of an earlier daemon");
+	/* downwards: forgetting one puts the last in its place */
+	for (size_t i = ledger_processes(ledger, &list); i-- > 0;) {
+		struct process_id id = list[i].id;
+		struct process_stat st;
+
+		r = process_stat_read(root, id.pid, &st);
+		if (r == 0 && st.start_time == id.start_time)
+			continue;
+		r = ledger_forget(ledger, id);
+		if (r)
+			return log_error_errno(r, "Cannot write the ledger");
+		ledger_processes(ledger, &list);
+	}
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "settings.h"
+
+#include "ksm.h"
+#include "log.h"
+#include "manager.h"
+
+/* KSM's own default, where the file cannot be read (mm/ksm.c). */
+#define MAX_SHARING_DEFAULT 256
+
+static void on_complaint(void *userdata, const char *file, unsigned int line,
+			 const char *sentence)
+{
+	(void)userdata;
+	if (line)
+		log_warning("%s:%u: %s", file, line, sentence);
+	else
+		log_warning("%s: %s", file, sentence);
+}
+
+int settings_read(const struct manager_options *options,
+		  const struct kfeat *kfeat, struct config *ret)
+{
+	return config_load(options->config_path, options->config_must_exist,
+			   kfeat->ram_bytes, on_complaint, NULL, ret);
+}
+
+struct merge_limits settings_merge(const struct config *config,
+				   const struct kfeat *kfeat,
+				   const struct root *root)
+{
+	uint64_t max_sharing = MAX_SHARING_DEFAULT;
+	uint32_t max_ptes_shared = kfeat->thp >= THP_MADVISE
+					   ? kfeat->khugepaged_max_ptes_shared
+					   : 0;
+
+	file_read_u64(root->sys, KSM_DIR "/max_page_sharing", &max_sharing);
+	return (struct merge_limits){
+		.planning = {
+			.max_ranges = config->max_ranges,
+			.max_map_count = kfeat->max_map_count,
+			.max_ptes_shared = max_ptes_shared,
+		},
+		.max_sharing = max_sharing,
+	};
+}
+
+struct pulser_settings settings_pulser(const struct config *config)
+{
+	return (struct pulser_settings){
+		.ksmd_cpu_permyriad = config->ksmd_cpu_limit_permyriad,
+		.zero_pages = config->zero_pages,
+	};
+}
