@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -62,6 +61,7 @@ struct manager {
 	struct scan *scan;
 	struct pulser *pulser;
 	struct merge *merge;
+	struct withdraw_env withdraw;
 	struct report *report;
 	struct control *control;
 	sd_event_source *walk_timer;
@@ -81,12 +81,10 @@ static uint64_t cpu_usec(void *userdata)
 	return report_cpu_usec(m->report);
 }
 
-static void on_scan_progress(void *userdata, bool round_done)
+static void on_scan_progress(void *userdata)
 {
 	const struct manager *m = userdata;
 
-	if (round_done)
-		log_debug("Round %" PRIu64 " is done", scan_rounds(m->scan));
 	merge_consider(m->merge);
 }
 
@@ -116,35 +114,19 @@ static void on_found(void *userdata, struct watched *w)
 {
 	struct manager *m = userdata;
 
-	log_info("Watching %s (pid %d), mode %s: %s", w->facts.comm,
-		 w->process.id.pid, mode_name(w->mode), w->rule);
+	log_debug("Watching %s (pid %d), mode %s: %s", w->facts.comm,
+		  w->process.id.pid, mode_name(w->mode), w->rule);
 	scan_found(m->scan, w);
-}
-
-static void nothing(void *userdata)
-{
-	(void)userdata;
-}
-
-static struct withdraw_env withdraw_env_of(const struct manager *m)
-{
-	return (struct withdraw_env){
-		.root = m->root,
-		.enrol = m->enrol,
-		.ledger = m->ledger,
-		.unmergeable_safe = m->kfeat->unmergeable_safe,
-	};
 }
 
 /* It exited; or a reload no longer names it: then it gets back what it had. */
 static void on_lost(void *userdata, struct watched *w)
 {
 	struct manager *m = userdata;
-	struct withdraw_env env = withdraw_env_of(m);
 
 	scan_lost(m->scan, w);
 	if (!m->stopping && !m->options.dry_run)
-		withdraw_begin(&env, w, nothing, NULL);
+		withdraw_begin(&m->withdraw, w, NULL, NULL);
 }
 
 static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
@@ -207,6 +189,15 @@ static const struct control_ops control_ops = {
 	.rescan = op_rescan,
 };
 
+/* ksmd is scanning by itself: from now on it runs when there is evidence. */
+static void ksmd_take_over(struct manager *m)
+{
+	struct ksm_counters c;
+
+	if (!m->options.dry_run && ksm_read(m->root, &c) == 0 && c.run == 1)
+		pulser_rest(m->pulser);
+}
+
 /* The knobs go back to what they were; ksmd does as its owner set it. */
 void manager_pause(struct manager *m)
 {
@@ -225,6 +216,7 @@ void manager_resume(struct manager *m)
 	if (!m->paused || m->stopping)
 		return;
 	m->paused = false;
+	ksmd_take_over(m);
 	merge_pause(m->merge, false);
 	scan_pause(m->scan, false);
 	log_notice("Resumed");
@@ -254,6 +246,12 @@ static int steer_start(struct manager *m)
 		r = enrol_new(m->event, m->ledger,
 			      m->options.dry_run ? NULL : m->options.injector,
 			      &m->enrol);
+	m->withdraw = (struct withdraw_env){
+		.root = m->root,
+		.enrol = m->enrol,
+		.ledger = m->ledger,
+		.unmergeable_safe = m->kfeat->unmergeable_safe,
+	};
 	return r;
 }
 
@@ -364,15 +362,6 @@ static int faces_start(struct manager *m)
 	r = sd_event_add_time(m->event, &m->walk_timer, CLOCK_MONOTONIC, 0,
 			      1000, on_walk, m);
 	return r < 0 ? r : 0;
-}
-
-/* ksmd is scanning by itself: from now on it runs when there is evidence. */
-static void ksmd_take_over(struct manager *m)
-{
-	struct ksm_counters c;
-
-	if (!m->options.dry_run && ksm_read(m->root, &c) == 0 && c.run == 1)
-		pulser_rest(m->pulser);
 }
 
 int manager_new(sd_event *event, const struct root *root,
@@ -493,7 +482,7 @@ void manager_stop(struct manager *m)
 		.event = m->event,
 		.watch = m->watch,
 		.pulser = m->pulser,
-		.withdraw = withdraw_env_of(m),
+		.withdraw = m->withdraw,
 		.registered = merge_registered(m->merge),
 	};
 

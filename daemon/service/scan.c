@@ -238,7 +238,6 @@ static void round_end(struct scan *scan)
 		scan->interval_usec = MIN(scan->interval_usec * 2,
 					  SCAN_INTERVAL_MAX_USEC);
 	scan->next_usec += scan->interval_usec;
-	scan->env.progress(scan->env.userdata, true);
 }
 
 static void timer_set(struct scan *scan, uint64_t usec)
@@ -299,7 +298,7 @@ static void advance(struct scan *scan)
 	}
 	while (scan->in_flight < deep && step(scan))
 		;
-	scan->env.progress(scan->env.userdata, false);
+	scan->env.progress(scan->env.userdata);
 	if (scan->in_flight || scan->current || scan->todo.n)
 		return;
 	if (scan->round)

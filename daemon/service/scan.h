@@ -34,8 +34,8 @@ struct scan_env {
 	struct budget *budget;
 	/* CPU that counts against the budget, in microseconds. */
 	uint64_t (*cpu_usec)(void *userdata);
-	/* Some regions were looked at; @round_done: a round has ended. */
-	void (*progress)(void *userdata, bool round_done);
+	/* Some regions were looked at. */
+	void (*progress)(void *userdata);
 	void *userdata;
 };
 

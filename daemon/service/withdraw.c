@@ -43,7 +43,8 @@ static void on_withdrawn(void *userdata, struct watched *w,
 			"The marks of %s (pid %d) could not be taken back (%s); its merged pages stay merged",
 			w->facts.comm, w->process.id.pid,
 			inject_reason_name(outcome->reason));
-	request->done(request->userdata);
+	if (request->done)
+		request->done(request->userdata);
 	free(request);
 }
 

@@ -34,7 +34,7 @@ enum withdraw_verdict {
 
 /*
  * Begin to take back all marks of @watched. @done: called from the loop when
- * that has ended, well or not.
+ * that has ended, well or not; NULL if nobody waits.
  */
 enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 				     struct watched *watched,

@@ -171,7 +171,10 @@ static int restore_one(struct knobs *knobs, enum knob knob)
 		return r;
 	if (r == 0 && strcmp(now, k->original) && is_ours(k, now) &&
 	    !knobs->foreign[knob]) {
-		r = value_write(knobs, knob, k->original);
+		/* run=2 would un-merge everything at once (facts 1.10) */
+		bool un_merge = knob == KNOB_RUN && !strcmp(k->original, "2");
+
+		r = value_write(knobs, knob, un_merge ? "0" : k->original);
 		/* refused while the advisor, restored before, rules it */
 		if (r == -EINVAL && knob == KNOB_PAGES_TO_SCAN)
 			r = 0;

@@ -46,7 +46,8 @@ int knobs_set(struct knobs *knobs, enum knob knob, uint64_t value);
 
 /*
  * Put every original value back that nobody else has changed since, from the
- * ledger: also those of an earlier daemon that was killed.
+ * ledger: also those of an earlier daemon that was killed. A run of 2 comes
+ * back as 0: ksmd stops as it had, but nothing is un-merged.
  * Return: 0 or the first negative errno; the others are tried all the same.
  */
 int knobs_restore(struct knobs *knobs);
