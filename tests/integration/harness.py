@@ -106,6 +106,12 @@ def cow_ksm():
     return 0
 
 
+def marks(pid):
+    """How many mappings of @pid are registered with KSM."""
+    return sum(line.startswith("VmFlags:") and " mg " in line
+               for line in Path(f"/proc/{pid}/smaps").read_text().split("\n"))
+
+
 def knobs():
     """Every knob that this kernel has, as text that can be written back."""
     values = {}
