@@ -268,8 +268,11 @@ static int crcs_replace(struct track *track, uint32_t number,
 		if (had && !pagemask_test(&look->present, i)) {
 			page_forget(track, ref, old);
 		} else if (checked || had) {
-			if (had && checked && look->crc[i] != old)
+			if (had && checked && look->crc[i] != old) {
+				track->n_broken +=
+					pagemask_test(&region->merged, i);
 				page_forget(track, ref, old);
+			}
 			crc[n++] = checked ? look->crc[i] : old;
 			pagemask_set(&known, i);
 		}
