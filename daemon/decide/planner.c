@@ -12,6 +12,7 @@ struct draft {
 	uint64_t end;
 	uint64_t wanted; /* pages in it that are wanted */
 	uint64_t enrolled; /* pages in it that are mergeable already */
+	uint32_t n_enrolled; /* ... in so many ranges */
 	uint64_t gap; /* pages up to the next draft; 0: not to be filled */
 };
 
@@ -47,6 +48,7 @@ static int drafts_make(const struct plan_runs *runs,
 			.end = run->end,
 			.wanted = run->enrolled ? 0 : n,
 			.enrolled = run->enrolled ? n : 0,
+			.n_enrolled = run->enrolled,
 		};
 		uint64_t next = i + 1 < runs->n ? runs->v[i + 1].start : 0;
 
@@ -76,6 +78,7 @@ static void drafts_join(struct drafts *drafts, uint64_t gap_max)
 			last->end = d->end;
 			last->wanted += d->wanted;
 			last->enrolled += d->enrolled;
+			last->n_enrolled += d->n_enrolled;
 			last->gap = d->gap;
 		} else {
 			drafts->v[++out] = *d;
@@ -134,6 +137,12 @@ static int draft_compare_wanted(const void *pa, const void *pb)
 	return (*a)->start < (*b)->start ? -1 : 1;
 }
 
+/* A gap was filled to make room for other ranges: without it there is none. */
+static bool makes_room(const struct draft *d)
+{
+	return d->n_enrolled > 1;
+}
+
 static bool is_worth(const struct draft *d)
 {
 	uint64_t n = pages(d->start, d->end) - d->enrolled;
@@ -170,7 +179,7 @@ static int drafts_drop(struct drafts *drafts, uint32_t max)
 	for (size_t i = max > n_enrolled ? max - n_enrolled : 0; i < n_new; i++)
 		order[i]->wanted = 0;
 	for (size_t i = 0; i < drafts->n; i++)
-		if (drafts->v[i].wanted)
+		if (drafts->v[i].wanted || makes_room(&drafts->v[i]))
 			drafts->v[out++] = drafts->v[i];
 	drafts->n = out;
 	return 0;
@@ -240,19 +249,30 @@ static int draft_emit(const struct draft *d, const struct plan_runs *runs,
 	return start < d->end ? range_emit(runs, at, start, d->end, ret) : 0;
 }
 
+static uint32_t count_enrolled(const struct plan_runs *runs)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < runs->n; i++)
+		n += runs->v[i].enrolled;
+	return n;
+}
+
 int planner_plan(const struct plan_runs *runs, const struct ranges *mappings,
 		 const struct ranges *collapsible,
 		 const struct plan_limits *limits, struct ranges *ret)
 {
+	/* no gap is filled because the process itself has marked so many */
+	uint32_t max = MAX(limits->max_ranges, count_enrolled(runs));
 	struct drafts drafts = { 0 };
 	size_t at = 0;
 	int r = drafts_make(runs, mappings, &drafts);
 
 	drafts_join(&drafts, PLAN_GAP_PAGES);
 	if (!r)
-		r = drafts_limit(&drafts, limits->max_ranges);
+		r = drafts_limit(&drafts, max);
 	if (!r)
-		r = drafts_drop(&drafts, limits->max_ranges);
+		r = drafts_drop(&drafts, max);
 	for (size_t i = 0; !r && i < drafts.n; i++)
 		r = draft_emit(&drafts.v[i], runs, &at, collapsible, limits,
 			       ret);

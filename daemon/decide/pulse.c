@@ -7,7 +7,7 @@
 /* Facts 1.3: judge after three completed scans. */
 #define JUDGE_SCANS 3U
 /* With the promise kept, wait this long for more than was promised. */
-#define QUIET_USEC (60 * USEC_PER_MSEC)
+#define QUIET_USEC (20 * USEC_PER_MSEC)
 /* First guess, between a merged page's cost and a merging one's. */
 #define PAGE_NSEC_GUESS 2000U
 /* The dearest page there is: facts 1.6, times two. */

@@ -10,6 +10,8 @@
 
 /* CRC-32C of a page of zeros: <checksum.h>, which decide does not know. */
 #define CRC_ZERO_PAGE 0x98f94189U
+/* The checksums of a region all of whose pages are known. */
+#define REGION_CRC_BYTES (REGION_PAGES * sizeof(uint32_t))
 
 struct region_table VEC(struct region *);
 struct numbers VEC(uint32_t);
@@ -21,6 +23,7 @@ struct track {
 	struct numbers queue; /* regions with candidates, oldest first */
 	uint64_t max_bytes;
 	uint64_t region_bytes;
+	uint64_t n_unseen; /* regions that have no checksums yet */
 	uint64_t n_regions;
 	uint64_t n_pages;
 	uint64_t n_candidates;
@@ -68,13 +71,21 @@ struct track *track_free(struct track *track)
 	return NULL;
 }
 
+/* Regions may not grow by @more; a third is theirs, and those that were not
+ * looked at yet will need their checksums. */
+static bool is_full(const struct track *track, uint64_t more)
+{
+	return track->region_bytes + track->n_unseen * REGION_CRC_BYTES + more >
+	       track->max_bytes / 3;
+}
+
 int track_region_add(struct track *track, uint64_t base, uint32_t owner,
 		     uint32_t domain, uint32_t *ret)
 {
 	_cleanup_free_ struct region *region = NULL;
 	uint32_t number;
 
-	if (track->region_bytes + sizeof(*region) > track->max_bytes / 3 ||
+	if (is_full(track, sizeof(*region) + REGION_CRC_BYTES) ||
 	    track->regions.n >= INDEX_MAX_REGIONS) {
 		track->n_regions_lost++;
 		return 1;
@@ -97,6 +108,7 @@ int track_region_add(struct track *track, uint64_t base, uint32_t owner,
 		TAKE_PTR(region);
 	}
 	track->n_regions++;
+	track->n_unseen++;
 	track->region_bytes += sizeof(*region);
 	*ret = number;
 	return 0;
@@ -171,6 +183,7 @@ void track_region_remove(struct track *track, uint32_t number)
 		memmove(&track->queue.v[at], &track->queue.v[at + 1],
 			(--track->queue.n - at) * sizeof(uint32_t));
 	}
+	track->n_unseen -= !region->seen;
 	free(region->crc);
 	free(region);
 	track->regions.v[number] = NULL;
@@ -237,6 +250,7 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 	other = track->regions.v[hit.ref.region];
 	if (pagemask_test(&region->merged, ref.page) &&
 	    (pagemask_test(&other->merged, hit.ref.page) ||
+	     pagemask_test(&other->duplicate, hit.ref.page) ||
 	     pagemask_test(&other->failed, hit.ref.page)))
 		return 0;
 	/* only other frames are evidence: an alias waits until there is one */
@@ -247,6 +261,26 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 	return r ? r : candidate_add(track, hit.ref);
 }
 
+/* Whether there is room for those pages of the look that are not known. */
+static bool has_room(struct track *track, struct region *region,
+		     const struct look *look)
+{
+	uint64_t n_new = 0;
+
+	if (!region->seen) {
+		region->seen = true;
+		track->n_unseen--;
+		return true; /* track_region_add() has seen to it */
+	}
+	for (unsigned int w = 0; w < PAGEMASK_WORDS; w++)
+		n_new += (uint64_t)__builtin_popcountll(
+			look->checked.words[w] & ~region->known.words[w]);
+	if (!n_new || !is_full(track, n_new * sizeof(uint32_t)))
+		return true;
+	track->n_regions_lost++;
+	return false;
+}
+
 /* Store the checksum set of this look; what is gone is forgotten. */
 static int crcs_replace(struct track *track, uint32_t number,
 			const struct look *look)
@@ -255,15 +289,18 @@ static int crcs_replace(struct track *track, uint32_t number,
 	_cleanup_free_ uint32_t *crc = NULL;
 	struct pagemask known = { 0 };
 	unsigned int n_old = pagemask_count(&region->known), n = 0, rank = 0;
+	bool room;
 
-	crc = malloc(REGION_PAGES * sizeof(*crc));
+	crc = malloc(REGION_CRC_BYTES);
 	if (!crc)
 		return -ENOMEM;
+	room = has_room(track, region, look);
 	for (unsigned int i = 0; i < REGION_PAGES; i++) {
 		struct page_ref ref = { number, (uint16_t)i };
 		bool had = pagemask_test(&region->known, i);
 		uint32_t old = had ? region->crc[rank++] : 0;
-		bool checked = pagemask_test(&look->checked, i);
+		bool checked = pagemask_test(&look->checked, i) &&
+			       (had || room);
 
 		if (had && !pagemask_test(&look->present, i)) {
 			page_forget(track, ref, old);

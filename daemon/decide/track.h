@@ -18,7 +18,8 @@
  *
  * Memory: 4 bytes per page, and 448 per region (under 4.9 per page where
  * regions are dense), beside the index. Past @max_bytes no new region is
- * taken; what is left out is counted.
+ * taken, nor are new pages of those that are there; each time that something
+ * is left out is counted.
  */
 #pragma once
 
@@ -52,6 +53,7 @@ struct region {
 	uint32_t pulse; /* pulses completed when duplicates were found */
 	bool huge;
 	bool queued; /* has candidates and stands in the queue */
+	bool seen; /* was looked at */
 	struct pagemask known;
 	struct pagemask merged;
 	struct pagemask candidate;
@@ -68,7 +70,7 @@ struct track_counters {
 	uint64_t duplicates; /* settled and not merged yet */
 	uint64_t merged; /* seen merged at the last look */
 	uint64_t broken; /* were merged and are no more; since start */
-	uint64_t regions_lost; /* not taken for want of memory */
+	uint64_t regions_lost; /* not taken, or not whole, for want of memory */
 	uint64_t bytes; /* of regions and index */
 };
 

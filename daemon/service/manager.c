@@ -88,6 +88,13 @@ static void on_scan_progress(void *userdata)
 	merge_consider(m->merge);
 }
 
+static bool round_may_begin(void *userdata)
+{
+	const struct manager *m = userdata;
+
+	return merge_stage(m->merge) == MERGE_IDLE;
+}
+
 static bool scan_is_idle(void *userdata)
 {
 	const struct manager *m = userdata;
@@ -325,6 +332,7 @@ static int loop_start(struct manager *m)
 				.watch = m->watch,
 				.budget = &m->budget,
 				.cpu_usec = cpu_usec,
+				.may_begin = round_may_begin,
 				.progress = on_scan_progress,
 				.userdata = m,
 			},

@@ -19,10 +19,9 @@
  * all the time has changed by then. */
 #define SETTLE_DELAY_USEC (300 * USEC_PER_MSEC)
 /* Candidates wait for more of them, but not longer. */
-#define SETTLE_WAIT_USEC (1500 * USEC_PER_MSEC)
+#define SETTLE_WAIT_USEC (2500 * USEC_PER_MSEC)
 /* Settled at once: 12 MiB of items. */
-#define SETTLE_PAGES  262144U
-#define SETTLE_ENOUGH 65536U
+#define SETTLE_PAGES 262144U
 /* How often a pulse is looked at. */
 #define PULSE_POLL_USEC (20 * USEC_PER_MSEC)
 #define TICK_USEC	(100 * USEC_PER_MSEC)
@@ -155,12 +154,11 @@ static bool is_covered(const struct merge *merge,
 	const struct region *region = track_find(merge->env.track,
 						 item->ref.region);
 	const struct watched *w = watched_of(merge, item->owner);
-	struct pagemask eligible, mergeable;
 
 	if (!region || !w || w->gone || region->owner != item->owner)
 		return false;
-	reader_masks(&w->vmas, region->base, &eligible, &mergeable);
-	return pagemask_test(&mergeable, item->ref.page);
+	return reader_is_mergeable(&w->vmas,
+				   region->base + item->ref.page * PAGE_BYTES);
 }
 
 /* Every range is marked that will be: what is a pulse to bring? */
@@ -288,7 +286,7 @@ static bool settle_is_due(struct merge *merge, uint64_t now)
 	if (now < merge->first_usec + SETTLE_DELAY_USEC)
 		return false;
 	return merge->env.scan_is_idle(merge->env.userdata) ||
-	       c.candidates >= SETTLE_ENOUGH ||
+	       c.candidates >= SETTLE_PAGES ||
 	       now >= merge->first_usec + SETTLE_WAIT_USEC;
 }
 

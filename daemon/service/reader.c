@@ -57,6 +57,14 @@ static size_t vma_find(const struct vmas *vmas, uint64_t base)
 	return low;
 }
 
+bool reader_is_mergeable(const struct vmas *vmas, uint64_t address)
+{
+	size_t i = vma_find(vmas, address);
+
+	return i < vmas->n && vmas->v[i].start <= address &&
+	       vmas->v[i].mergeable;
+}
+
 void reader_masks(const struct vmas *vmas, uint64_t base,
 		  struct pagemask *ret_eligible, struct pagemask *ret_mergeable)
 {

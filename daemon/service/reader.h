@@ -53,6 +53,9 @@ void reader_masks(const struct vmas *vmas, uint64_t base,
 		  struct pagemask *ret_eligible,
 		  struct pagemask *ret_mergeable);
 
+/* Whether @address lies in a mergeable one of @vmas. */
+bool reader_is_mergeable(const struct vmas *vmas, uint64_t address);
+
 /*
  * Look at a region. In: look->present is what may be looked at,
  * look->mergeable what is mergeable, @merged what was merged when last seen

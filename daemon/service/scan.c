@@ -13,6 +13,9 @@
 #include "track.h"
 #include "watch.h"
 
+/* How soon to ask again whether a round may begin. */
+#define MAY_BEGIN_USEC (100 * USEC_PER_MSEC)
+
 struct watched_queue VEC(struct watched *);
 
 struct scan {
@@ -303,11 +306,13 @@ static void advance(struct scan *scan)
 		return;
 	if (scan->round)
 		round_end(scan);
-	if (scan->soon || now >= scan->next_usec) {
+	if (!scan->soon && now < scan->next_usec) {
+		timer_set(scan, scan->next_usec);
+	} else if (!scan->env.may_begin(scan->env.userdata)) {
+		timer_set(scan, now + MAY_BEGIN_USEC);
+	} else {
 		round_begin(scan);
 		timer_set(scan, now);
-	} else {
-		timer_set(scan, scan->next_usec);
 	}
 }
 

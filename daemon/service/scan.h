@@ -34,6 +34,11 @@ struct scan_env {
 	struct budget *budget;
 	/* CPU that counts against the budget, in microseconds. */
 	uint64_t (*cpu_usec)(void *userdata);
+	/*
+	 * Whether a round may begin: not while ksmd merges what the last one
+	 * found. New processes do not wait.
+	 */
+	bool (*may_begin)(void *userdata);
 	/* Some regions were looked at. */
 	void (*progress)(void *userdata);
 	void *userdata;
