@@ -112,13 +112,17 @@ static void attempt_once(struct job *job, uint32_t op, struct attempt *a)
 	reply->hold_nsec = MAX(reply->hold_nsec, a->hold_nsec);
 }
 
-/* Moments pass by themselves; other reasons to retry take longer. */
+/*
+ * Moments pass by themselves; other reasons to retry take longer. A thread
+ * that we saw waiting for a lock is a moment, one that we waited for is not.
+ */
 static bool worth_another_try(const struct attempt *a)
 {
 	return a->result == INJECT_RETRY &&
 	       (a->reason == INJECT_REASON_SIGNAL ||
 		a->reason == INJECT_REASON_RSEQ ||
-		a->reason == INJECT_REASON_NO_THREAD);
+		a->reason == INJECT_REASON_NO_THREAD ||
+		(a->reason == INJECT_REASON_NOT_STOPPING && !a->tid));
 }
 
 static bool may_go_on(const struct job *job, uint32_t n_stops)
@@ -168,17 +172,35 @@ static void clean_up(struct job *job)
 	}
 }
 
+static int open_injectee(const struct service *s, struct job *job, int pidfd)
+{
+	const struct inject_request *q = job->request;
+	const struct process_id id = { q->pid, q->start_time };
+	uint32_t *reason = &job->reply->reason;
+	int r = 0;
+
+	for (int i = 0; i < MAX_TRIES; i++) {
+		if (i > 0)
+			pause_nsec(PAUSE_NSEC);
+		*reason = INJECT_REASON_NONE;
+		r = injectee_open(s->root, id, pidfd, &job->injectee, reason);
+		if (r != INJECTEE_REASON ||
+		    (*reason != INJECT_REASON_NO_THREAD &&
+		     *reason != INJECT_REASON_NOT_STOPPING))
+			break;
+	}
+	return r;
+}
+
 static void serve(const struct service *s, const struct inject_request *q,
 		  int pidfd, struct inject_reply *reply)
 {
-	const struct process_id id = { q->pid, q->start_time };
 	struct job job = { .request = q,
 			   .reply = reply,
 			   .injectee = INJECTEE_NONE,
 			   .vectors = s->vectors };
 	struct attempt a = { 0 };
-	int r = injectee_open(s->root, id, pidfd, &job.injectee,
-			      &reply->reason);
+	int r = open_injectee(s, &job, pidfd);
 
 	if (r) {
 		reply->result = r == INJECTEE_GONE     ? INJECT_GONE

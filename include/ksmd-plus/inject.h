@@ -28,7 +28,9 @@ enum inject_op {
 	INJECT_MERGEABLE = 1, /* madvise(MADV_MERGEABLE) on each range */
 	INJECT_UNMERGEABLE, /* madvise(MADV_UNMERGEABLE) on each range */
 	INJECT_MERGE_ANY, /* prctl(PR_SET_MEMORY_MERGE, 1) */
-	INJECT_UNMERGE_ANY, /* prctl(PR_SET_MEMORY_MERGE, 0) */
+	/* prctl(PR_SET_MEMORY_MERGE, 0): one call, which copies every page
+	 * that is still merged; un-mark those first. */
+	INJECT_UNMERGE_ANY,
 	INJECT_PROBE, /* attach, check, getppid(), detach: changes nothing */
 };
 

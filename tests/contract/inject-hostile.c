@@ -161,38 +161,65 @@ static const struct {
 	const char *words[3];
 	unsigned int n;
 	unsigned int min_done;
+	bool again; /* also where ranges are marked one by one */
 } cases[] = {
-	{ "timed", { "timed" }, 400, 400 },
-	{ "timed epoll_wait", { "timed", "--call", "epoll_wait" }, 200, 200 },
-	{ "64 threads", { "threads" }, 300, 290 },
-	{ "signals", { "ticker" }, 400, 200 },
-	{ "rseq", { "rseq" }, 400, 0 },
-	{ "seccomp kill", { "sandbox", "--action", "kill" }, 300, 300 },
-	{ "seccomp errno", { "sandbox", "--action", "errno" }, 300, 300 },
-	{ "seccomp trap", { "sandbox", "--action", "trap" }, 300, 300 },
-	{ "vfork parent", { "vforker" }, 300, 0 },
-	{ "mapper", { "mapper" }, 400, 300 },
-	{ "forker", { "forker" }, 400, 200 },
-	{ "execer", { "execer" }, 400, 0 },
-	{ "leaderless", { "leaderless" }, 300, 300 },
-	{ "not dumpable", { "hidden" }, 300, 300 },
+	{ "timed", { "timed" }, 400, 400, true },
+	{ "timed epoll_wait",
+	  { "timed", "--call", "epoll_wait" },
+	  200,
+	  200,
+	  false },
+	{ "64 threads", { "threads" }, 300, 290, true },
+	{ "signals", { "ticker" }, 400, 200, true },
+	{ "rseq", { "rseq" }, 400, 0, false },
+	{ "seccomp kill", { "sandbox", "--action", "kill" }, 300, 300, false },
+	{ "seccomp errno",
+	  { "sandbox", "--action", "errno" },
+	  300,
+	  300,
+	  false },
+	{ "seccomp trap", { "sandbox", "--action", "trap" }, 300, 300, false },
+	{ "vfork parent", { "vforker" }, 300, 0, false },
+	{ "mapper", { "mapper" }, 400, 300, true },
+	{ "forker", { "forker" }, 400, 200, false },
+	{ "execer", { "execer" }, 400, 0, false },
+	{ "leaderless", { "leaderless" }, 300, 300, false },
+	{ "not dumpable", { "hidden" }, 300, 300, false },
 };
+
+static void try_cases(struct inject *inject, const char *only, bool again)
+{
+	char name[128];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if ((only && !strstr(cases[i].name, only)) ||
+		    (again && !cases[i].again))
+			continue;
+		snprintf(name, sizeof(name), "%s%s", cases[i].name,
+			 again ? ", one by one" : "");
+		try_target(inject, name, cases[i].words, cases[i].n,
+			   cases[i].min_done);
+	}
+}
 
 int main(int argc, char **argv)
 {
 	struct inject *inject =
 		start_injector(build_path("ksmd-plus-injector"));
 	const char *only = argc > 1 ? argv[1] : NULL;
+	char wrapper[] = "/tmp/injector.XXXXXX";
 
 	srandom((unsigned int)time(NULL));
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (!only || strstr(cases[i].name, only))
-			try_target(inject, cases[i].name, cases[i].words,
-				   cases[i].n, cases[i].min_done);
+	try_cases(inject, only, false);
 	if (!only || strstr("blocked", only))
 		try_calls(inject);
 	if (!only || strstr("exits", only))
 		try_exits(inject);
 	inject_free(inject);
+	make_wrapper(wrapper, "--single-calls");
+	inject = start_injector(wrapper);
+	try_cases(inject, only, true);
+	inject_free(inject);
+	unlink(wrapper);
 	return n_failed > 0;
 }
