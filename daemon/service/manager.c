@@ -173,29 +173,6 @@ static int op_list(void *userdata, const struct process_status **ret,
 	return report_processes(m->report, ret, ret_n);
 }
 
-static void op_pause(void *userdata)
-{
-	manager_pause(userdata);
-}
-
-static void op_resume(void *userdata)
-{
-	manager_resume(userdata);
-}
-
-static void op_rescan(void *userdata)
-{
-	manager_rescan(userdata);
-}
-
-static const struct control_ops control_ops = {
-	.status = op_status,
-	.list = op_list,
-	.pause = op_pause,
-	.resume = op_resume,
-	.rescan = op_rescan,
-};
-
 /* ksmd is scanning by itself: from now on it runs when there is evidence. */
 static void ksmd_take_over(struct manager *m)
 {
@@ -206,8 +183,10 @@ static void ksmd_take_over(struct manager *m)
 }
 
 /* The knobs go back to what they were; ksmd does as its owner set it. */
-void manager_pause(struct manager *m)
+static void op_pause(void *userdata)
 {
+	struct manager *m = userdata;
+
 	if (m->paused || m->stopping)
 		return;
 	m->paused = true;
@@ -218,8 +197,10 @@ void manager_pause(struct manager *m)
 	log_notice("Paused");
 }
 
-void manager_resume(struct manager *m)
+static void op_resume(void *userdata)
 {
+	struct manager *m = userdata;
+
 	if (!m->paused || m->stopping)
 		return;
 	m->paused = false;
@@ -229,13 +210,23 @@ void manager_resume(struct manager *m)
 	log_notice("Resumed");
 }
 
-void manager_rescan(struct manager *m)
+static void op_rescan(void *userdata)
 {
+	struct manager *m = userdata;
+
 	if (m->paused || m->stopping)
 		return;
 	track_retry(m->track);
 	scan_soon(m->scan);
 }
+
+static const struct control_ops control_ops = {
+	.status = op_status,
+	.list = op_list,
+	.pause = op_pause,
+	.resume = op_resume,
+	.rescan = op_rescan,
+};
 
 /* --- beginning ----------------------------------------------------------------- */
 

@@ -41,8 +41,3 @@ void manager_reload(struct manager *manager);
  * A second call skips the withdrawing.
  */
 void manager_stop(struct manager *manager);
-
-/* What `pause`, `resume` and `rescan` do. */
-void manager_pause(struct manager *manager);
-void manager_resume(struct manager *manager);
-void manager_rescan(struct manager *manager);
