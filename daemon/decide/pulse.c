@@ -24,8 +24,9 @@ static void pace_set(struct pulse *p)
 	/* batch / (batch + sleep) = share */
 	sleep = batch * (10000 - p->cpu_permyriad) / p->cpu_permyriad;
 	p->pace.pages_to_scan = (uint32_t)pages;
-	/* never 0: ksmd would spin (facts 1.8) */
-	p->pace.sleep_msec = (uint32_t)MAX(sleep / 1000000, (uint64_t)1);
+	/* rounded up, and never 0: ksmd would spin (facts 1.8) */
+	p->pace.sleep_msec = (uint32_t)MAX((sleep + 999999) / 1000000,
+					   (uint64_t)1);
 }
 
 void pulse_begin(struct pulse *p, const struct pulse_sample *now,
