@@ -6,7 +6,8 @@
 
 /* Facts 1.3: judge after three completed scans. */
 #define JUDGE_SCANS 3U
-/* With the promise kept, wait this long for more than was promised. */
+/* With the promise kept, wait this long for more than was promised, beside
+ * the time that ksmd sleeps. */
 #define QUIET_USEC (20 * USEC_PER_MSEC)
 /* First guess, between a merged page's cost and a merging one's. */
 #define PAGE_NSEC_GUESS 2000U
@@ -65,6 +66,8 @@ static void cost_learn(struct pulse *p, const struct pulse_sample *now)
 
 enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 {
+	uint64_t quiet_usec;
+
 	cost_learn(p, now);
 	if (now->saved > p->last.saved)
 		p->growth_usec = now->now_usec;
@@ -77,8 +80,9 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 		p->scan_count = now->full_scans;
 		p->scan_saved = now->saved;
 	}
+	quiet_usec = QUIET_USEC + p->pace.sleep_msec * USEC_PER_MSEC;
 	if (now->saved >= p->start.saved + p->promised &&
-	    now->now_usec >= p->growth_usec + QUIET_USEC)
+	    now->now_usec >= p->growth_usec + quiet_usec)
 		return PULSE_MERGED;
 	if (now->full_scans >= p->start.full_scans + JUDGE_SCANS + 1 &&
 	    p->idle_scans)
