@@ -122,7 +122,7 @@ static void model_compare(int region, int page, const struct look *look)
 	if (f->region == region && f->page == page)
 		return;
 	other = &model.regions[f->region].pages[f->page];
-	if (p->merged && (other->merged || other->failed))
+	if (p->merged && (other->merged || other->duplicate || other->failed))
 		return;
 	if (!f->duplicate &&
 	    (p->rejected || pagemask_test(&look->alias, PLACE(page))))
