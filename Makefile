@@ -118,12 +118,22 @@ CONTRACT_SOURCES := $(wildcard tests/contract/*.c)
 CONTRACT_TESTS := $(patsubst %.c,$(B)/%,$(CONTRACT_SOURCES))
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZ_TESTS := $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
+BENCHES := $(patsubst %.c,$(B)/%,$(BENCH_SOURCES))
 
 # Programs that are put under the daemon: no part of it is in them.
 $(B)/tests/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude -o $@ $< $(ALL_LDFLAGS)
+
+# Benchmarks of an engine see no more than engines do.
+$(B)/tests/bench/%: tests/bench/%.c $(call layer_archives,checksum)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(call layer_includes,checksum) -o $@ $< \
+		$(call layer_archives,checksum) $(ALL_LDFLAGS) \
+		$(call pkg_libs,$(call layer_pkgs,checksum))
 
 # Contract and fuzz tests may see everything that the service sees.
 $(B)/tests/contract/%: tests/contract/%.c $(call layer_archives,service)
@@ -144,7 +154,7 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 unit: $(UNIT_TESTS)
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(CONTRACT_TESTS) $(TARGETS)
+tests: all $(UNIT_TESTS) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES)
 
 .PHONY: fuzz
 fuzz: $(FUZZ_TESTS)
@@ -173,7 +183,8 @@ help:
 	@echo "make          build"
 	@echo "make demo     build, show it at work on real programs, leave no trace"
 	@echo "              (DEMO=workers or DEMO=vm for one of the two workloads)"
-	@echo "make test     build and run every test (root; one at a time per machine)"
+	@echo "make test     build and run every test (as root)"
+	@echo "make bench    CPU beside tuned ksmd and the floor (BENCH_RUNS=3; as root)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
 	@echo "make format   lay out all C files (clang-format 14)"
@@ -204,6 +215,11 @@ demo: deps-build deps-demo $(if $(filter vm,$(DEMO)),deps-vm)
 .PHONY: test
 test: deps-build deps-test
 	@tests/run
+
+.PHONY: bench
+bench: deps-build deps-demo
+	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS) $(BENCHES)
+	@KSMD_PLUS_BUILD=$(B) tests/bench/bench.py $(BENCH)
 
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard systemd/*.service)

@@ -281,8 +281,9 @@ class Demo:
         pages, in_frames = frames.saved(*self.who())
         self.shared_before = pages - in_frames
         self.line.end()
-        print(f"{len(self.workers + self.guests)} processes hold {mib(pages)} in "
-              f"{mib(in_frames)} of memory; {mib(possible)} could be saved")
+        n = len(self.workers) + len(self.guests)
+        print(f"{n} processes hold {mib(pages)} in {mib(in_frames)} of "
+              f"memory; {mib(possible)} could be saved")
         told = self.merge(possible)
         self.check_workers()
         self.table(possible, told)
