@@ -182,7 +182,7 @@ endef
 help:
 	@echo "make          build"
 	@echo "make demo     build, show it at work on real programs, leave no trace"
-	@echo "              (DEMO=workers or DEMO=vm for one of the two workloads)"
+	@echo "              (DEMO=workers: no virtual machines; DEMO=vm: insist on them)"
 	@echo "make test     build and run every test (as root)"
 	@echo "make bench    CPU beside tuned ksmd and the floor (BENCH_RUNS=3; as root)"
 	@echo "make deps     install the packages that building and testing need"

@@ -293,7 +293,7 @@ class Demo:
         rows = [
             ("saved, by page tables", mib(told["saved"])),
             ("of what was possible", f"{mib(possible)} ({share:.1f} %)"),
-            ("saved, as reported", mib(told["reported"])),
+            ("in KSM's counters", mib(told["reported"])),
             ("seconds", f"{told['seconds']:.1f}"),
             ("CPU of ksmd-plus", f"{told['daemon']:.2f} s"),
             ("CPU of ksmd", f"{told['ksmd']:.2f} s"),
