@@ -143,6 +143,42 @@ static bool makes_room(const struct draft *d)
 	return d->n_enrolled > 1;
 }
 
+/*
+ * Of what is to become one range, keep the part that gives most: its ends may
+ * be too far from the rest. A draft with enrolled pages stays as it is.
+ */
+static void draft_trim(struct draft *d, const struct plan_runs *runs,
+		       size_t *at)
+{
+	struct draft part = { 0 }, best = { 0 };
+	int64_t gain = 0, best_gain = 0;
+
+	while (*at < runs->n && runs->v[*at].end <= d->start)
+		(*at)++;
+	for (size_t i = *at; i < runs->n && runs->v[i].start < d->end; i++) {
+		uint64_t start = MAX(runs->v[i].start, d->start);
+		uint64_t end = MIN(runs->v[i].end, d->end);
+		uint64_t n = pages(start, end);
+
+		if (part.end)
+			gain -= (int64_t)(pages(part.end, start) *
+					  PLAN_PAGE_COST);
+		if (gain <= 0) {
+			gain = 0;
+			part = (struct draft){ .start = start };
+		}
+		part.end = end;
+		part.wanted += n;
+		gain += (int64_t)(n * (PAGE_BYTES - PLAN_PAGE_COST));
+		if (gain > best_gain) {
+			best_gain = gain;
+			best = part;
+		}
+	}
+	best.gap = d->gap;
+	*d = best;
+}
+
 static bool is_worth(const struct draft *d)
 {
 	uint64_t n = pages(d->start, d->end) - d->enrolled;
@@ -157,10 +193,11 @@ static bool is_worth(const struct draft *d)
  * Drop what costs more than it gives, and of what cannot be joined the
  * ranges with the fewest duplicates. What is enrolled stays.
  */
-static int drafts_drop(struct drafts *drafts, uint32_t max)
+static int drafts_drop(struct drafts *drafts, const struct plan_runs *runs,
+		       uint32_t max)
 {
 	_cleanup_free_ struct draft **order = NULL;
-	size_t n_new = 0, n_enrolled = 0, out = 0;
+	size_t n_new = 0, n_enrolled = 0, out = 0, at = 0;
 
 	order = malloc((drafts->n + 1) * sizeof(struct draft *));
 	if (!order)
@@ -168,6 +205,8 @@ static int drafts_drop(struct drafts *drafts, uint32_t max)
 	for (size_t i = 0; i < drafts->n; i++) {
 		struct draft *d = &drafts->v[i];
 
+		if (!d->enrolled)
+			draft_trim(d, runs, &at);
 		if (!is_worth(d))
 			d->wanted = 0;
 		if (d->enrolled)
@@ -179,7 +218,7 @@ static int drafts_drop(struct drafts *drafts, uint32_t max)
 	for (size_t i = max > n_enrolled ? max - n_enrolled : 0; i < n_new; i++)
 		order[i]->wanted = 0;
 	for (size_t i = 0; i < drafts->n; i++)
-		if (drafts->v[i].wanted || makes_room(&drafts->v[i]))
+		if (drafts->v[i].wanted || drafts->v[i].enrolled)
 			drafts->v[out++] = drafts->v[i];
 	drafts->n = out;
 	return 0;
@@ -218,35 +257,99 @@ static uint64_t wanted_in(const struct plan_runs *runs, size_t from,
 	return n;
 }
 
+/* The part of a draft in [start, end), from its first run to its last. */
+static int piece_add(const struct plan_runs *runs, size_t from, uint64_t start,
+		     uint64_t end, struct drafts *pieces)
+{
+	struct draft piece = { 0 };
+
+	for (size_t i = from; i < runs->n && runs->v[i].start < end; i++) {
+		const struct plan_run *run = &runs->v[i];
+		uint64_t first = MAX(run->start, start);
+		uint64_t n;
+
+		if (run->end <= start)
+			continue;
+		if (!piece.end)
+			piece.start = first;
+		piece.end = MIN(run->end, end);
+		n = pages(first, piece.end);
+		piece.wanted += run->enrolled ? 0 : n;
+		piece.enrolled += run->enrolled ? n : 0;
+		piece.n_enrolled += run->enrolled;
+	}
+	return piece.end ? vec_push(pieces, piece) : 0;
+}
+
+/* What is enrolled in [start, end) and nothing else. */
+static int pieces_add_enrolled(const struct plan_runs *runs, size_t from,
+			       uint64_t start, uint64_t end,
+			       struct drafts *pieces)
+{
+	int r = 0;
+
+	for (size_t i = from; !r && i < runs->n && runs->v[i].start < end; i++)
+		if (runs->v[i].enrolled && runs->v[i].end > start)
+			r = piece_add(runs, i, MAX(runs->v[i].start, start),
+				      MIN(runs->v[i].end, end), pieces);
+	return r;
+}
+
 /*
  * A region that is mergeable from end to end is one mapping, which
  * khugepaged may collapse; it takes up to max_ptes_shared merged pages back.
  * Such a region is left out. In all others our own boundary protects it.
  */
-static int draft_emit(const struct draft *d, const struct plan_runs *runs,
-		      size_t *at, const struct ranges *collapsible,
-		      const struct plan_limits *limits, struct ranges *ret)
+static int draft_cut(const struct draft *d, const struct plan_runs *runs,
+		     size_t *at, const struct ranges *collapsible,
+		     const struct plan_limits *limits, struct drafts *pieces)
 {
 	uint64_t start = d->start;
 	uint64_t region = (start + REGION_BYTES - 1) & ~(REGION_BYTES - 1);
-	size_t c = 0;
-	int r;
+	size_t here = *at, c = 0;
+	int r = 0;
 
-	while (*at < runs->n && runs->v[*at].end <= start)
-		(*at)++;
-	for (; limits->max_ptes_shared && region + REGION_BYTES <= d->end;
-	     region += REGION_BYTES) {
+	for (; !r && region + REGION_BYTES <= d->end; region += REGION_BYTES) {
+		while (here < runs->n && runs->v[here].end <= region)
+			here++;
 		if (!inside(collapsible, &c, region, region + REGION_BYTES) ||
-		    wanted_in(runs, *at, region, region + REGION_BYTES) >
+		    wanted_in(runs, here, region, region + REGION_BYTES) >
 			    limits->max_ptes_shared)
 			continue;
-		r = start < region ? range_emit(runs, at, start, region, ret)
-				   : 0;
-		if (r)
-			return r;
+		r = piece_add(runs, *at, start, region, pieces);
 		start = region + REGION_BYTES;
+		if (!r)
+			r = pieces_add_enrolled(runs, here, region, start,
+						pieces);
+		*at = here;
 	}
-	return start < d->end ? range_emit(runs, at, start, d->end, ret) : 0;
+	while (*at < runs->n && runs->v[*at].end <= start)
+		(*at)++;
+	return r ? r : piece_add(runs, *at, start, d->end, pieces);
+}
+
+/* Cut such regions out of all drafts; what is left may be too many again. */
+static int drafts_cut(struct drafts *drafts, const struct plan_runs *runs,
+		      const struct ranges *collapsible,
+		      const struct plan_limits *limits, uint32_t max)
+{
+	struct drafts pieces = { 0 };
+	size_t at = 0;
+	int r = 0;
+
+	if (!limits->max_ptes_shared)
+		return 0;
+	for (size_t i = 0; !r && i < drafts->n; i++)
+		r = draft_cut(&drafts->v[i], runs, &at, collapsible, limits,
+			      &pieces);
+	if (r) {
+		vec_free(&pieces);
+		return r;
+	}
+	vec_free(drafts);
+	*drafts = pieces;
+	drafts_join(drafts, NO_GAP);
+	return drafts_drop(drafts, runs, max);
 }
 
 static uint32_t count_enrolled(const struct plan_runs *runs)
@@ -272,10 +375,13 @@ int planner_plan(const struct plan_runs *runs, const struct ranges *mappings,
 	if (!r)
 		r = drafts_limit(&drafts, max);
 	if (!r)
-		r = drafts_drop(&drafts, max);
+		r = drafts_drop(&drafts, runs, max);
+	if (!r)
+		r = drafts_cut(&drafts, runs, collapsible, limits, max);
 	for (size_t i = 0; !r && i < drafts.n; i++)
-		r = draft_emit(&drafts.v[i], runs, &at, collapsible, limits,
-			       ret);
+		if (drafts.v[i].wanted || makes_room(&drafts.v[i]))
+			r = range_emit(runs, &at, drafts.v[i].start,
+				       drafts.v[i].end, ret);
 	vec_free(&drafts);
 	return r;
 }

@@ -11,7 +11,8 @@
  * cheaper filled than split, and a range must hold more than one duplicate in
  * 64 pages. Where that still leaves more ranges than allowed, the smallest
  * gaps are filled first: with a given number of ranges, no other choice
- * enrols fewer pages that are no duplicates.
+ * enrols fewer pages that are no duplicates. Of what becomes one new range
+ * that way, the part that gives most is kept.
  */
 #pragma once
 
