@@ -39,6 +39,9 @@
  */
 #define PATIENCE_NSEC (150 * NSEC_PER_USEC)
 
+/* Of /proc/PID/task/TID/status; it lists supplementary groups, too. */
+#define STATUS_BYTES 16384
+
 #define FOREVER UINT64_MAX
 
 enum stop { STOP_TRAP = 100, STOP_SYSCALL };
@@ -71,7 +74,7 @@ static bool status_read(const struct tracee *t, char *text, size_t size)
 static bool is_dead(const struct tracee *t)
 {
 	const char *state;
-	char text[4096];
+	char text[STATUS_BYTES];
 
 	if (!status_read(t, text, sizeof(text)))
 		return true;
@@ -164,7 +167,7 @@ static int ptrace_error(void)
 
 static pid_t tracer_of(const struct tracee *t)
 {
-	char text[4096];
+	char text[STATUS_BYTES];
 
 	if (!status_read(t, text, sizeof(text)))
 		return 0;
@@ -306,7 +309,7 @@ int tracee_call(struct tracee *t, long nr, const uint64_t *args, int64_t *ret)
 static bool signal_waits(const struct tracee *t)
 {
 	uint64_t pending, ignored;
-	char text[4096];
+	char text[STATUS_BYTES];
 
 	if (!status_read(t, text, sizeof(text)))
 		return true;
@@ -393,7 +396,7 @@ int tracee_write(const struct tracee *t, uint64_t address, const void *from,
 
 bool tracee_has_seccomp(const struct tracee *t)
 {
-	char text[4096];
+	char text[STATUS_BYTES];
 
 	return !status_read(t, text, sizeof(text)) ||
 	       status_field(text, "\nSeccomp:", 10, 1) != 0;
