@@ -219,21 +219,12 @@ def who_is_not_named_is_not_touched(t):
     finish(daemon, [*named, other, excluded])
 
 
-def family_of(target):
-    """Its process and all that it has forked, but the one that reads."""
-    children = Path(f"/proc/{target.pid}/task/{target.pid}/children")
-    return [target.pid, *map(int, children.read_text().split())]
-
-
 def families_that_share_by_fork(t):
     """Two families with equal memory: in the end each page lies in one
     frame, though every frame was shared by a whole family before."""
-    families = [t.target("family", "--size", "32", "--children", "3",
-                         ready=None) for _ in range(2)]
-    for family in families:
-        check(family.line().startswith("memory "), "memory")
-        check(family.line() == "ready", "ready")
-    pids = [pid for family in families for pid in family_of(family)]
+    families = [t.target("family", "--size", "32", "--children", "3")
+                for _ in range(2)]
+    pids = [pid for f in families for pid in harness.family_of(f.pid)]
     pages = (32 << 20) // frames.PAGE
     _, before = frames.saved(whole=pids)
     daemon = t.daemon()
@@ -249,9 +240,7 @@ def families_that_share_by_fork(t):
           f"({pages} pages were in both)", flush=True)
     check(daemon.terminate() == 0, "the daemon's exit status")
     for family in families:
-        family.process.stdin.close()
-        check(family.line(60) == "intact", "the family's own account")
-        check(family.process.wait(30) == 0, "its exit status")
+        family.finish()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,163 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Looking at processes leaves them as they are.
+
+What the kernel shares stays shared, what is not there is not faulted in, and
+what costs nothing to have costs next to nothing to look at.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+
+import frames
+import harness
+from harness import check, wait_for
+
+ROUNDS = 4
+VAST_SECONDS = 1.0              # the aim, of CPU and of the clock
+
+
+def vmstat(name):
+    for line in Path("/proc/vmstat").read_text().splitlines():
+        if line.startswith(f"{name} "):
+            return int(line.split()[1])
+    return 0
+
+
+def page_frames(pid):
+    """{page number: frame number} of everything present that is anonymous."""
+    return dict(pair for found in frames.pages(pid) for pair in found)
+
+
+def sizes(pid):
+    """What the kernel accounts to a process, in kB."""
+    wanted = ("RssAnon:", "RssFile:", "RssShmem:", "VmSwap:", "VmPTE:")
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {words[0]: int(words[1]) for words in map(str.split, lines)
+            if words and words[0] in wanted}
+
+
+def merged_pair(t):
+    """Two processes whose registered duplicates ksmd has merged, as it is
+    without a daemon; ksmd stands still afterwards."""
+    pair = [t.target("dup", "--size", "32", "--id", str(i), "--zero", "10",
+                     "--register", "madvise") for i in range(2)]
+    for knob, value in (("advisor_mode", "none"), ("smart_scan", 0),
+                        ("use_zero_pages", 1), ("pages_to_scan", 20000),
+                        ("run", 1)):
+        if knob in harness.knobs():
+            harness.ksm_write(knob, value)
+    tick = [20]
+
+    def merged():
+        tick[0] ^= 1            # a changed value wakes ksmd
+        harness.ksm_write("sleep_millisecs", tick[0])
+        return all(p.ksm_stat()["ksm_merging_pages"] >= 2000 for p in pair)
+    wait_for(merged, 60, "ksmd's merging", pause=0.2)
+    harness.ksm_write("run", 0)
+    return pair
+
+
+def tracked(daemon):
+    return {row["pid"]: row["tracked_pages"] for row in daemon.ctl_json("list")}
+
+
+def rounds_are_over(daemon, n):
+    """Let it look at everything @n times more."""
+    for _ in range(n):
+        check(daemon.ctl("rescan").returncode == 0, "rescan")
+        time.sleep(0.2)
+        wait_for(lambda: daemon.status()["state"] == "resting", 60,
+                 "the end of a round")
+
+
+def observing_changes_nothing(t):
+    """Merged, fork-shared and single pages, in mode observe."""
+    pair = merged_pair(t)
+    clan = t.target("family", "--size", "16", "--children", "3")
+    pids = [p.pid for p in pair] + harness.family_of(clan.pid)
+    before = {pid: (page_frames(pid), sizes(pid)) for pid in pids}
+    knobs = harness.knobs()
+    cow, migrated = harness.cow_ksm(), vmstat("pgmigrate_success")
+    faults = {pid: minor_faults(pid) for pid in pids}
+
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%", mode="observe"))
+    rounds_are_over(daemon, ROUNDS)
+    seen = tracked(daemon)
+    check(daemon.terminate() == 0, "the daemon's exit status")
+    moved = vmstat("pgmigrate_success") - migrated
+
+    check(sum(seen.values()) > 4096, f"it looked at {seen} pages only")
+    check(harness.cow_ksm() == cow, f"{harness.cow_ksm() - cow} pages were "
+          f"un-merged")
+    check(harness.knobs() == knobs, f"knobs: {harness.knobs()}, not {knobs}")
+    changed = 0
+    for pid in pids:
+        now, was = page_frames(pid), before[pid][0]
+        check(now.keys() == was.keys(), "pages came or went")
+        changed += sum(now[page] != was[page] for page in was)
+        check(sizes(pid) == before[pid][1],
+              f"sizes: {sizes(pid)}, not {before[pid][1]}")
+        check(minor_faults(pid) == faults[pid], "a page was faulted in")
+    print(f"# {sum(seen.values())} pages read {ROUNDS} times; {changed} "
+          f"changed their frame, {moved} were migrated by the kernel")
+    check(changed <= moved, f"{changed} pages lie in other frames")
+    for target in (*pair, clan):
+        target.finish()
+
+
+def minor_faults(pid):
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return int(text.rpartition(")")[2].split()[7])
+
+
+def rounds_after_a_merge_break_nothing(t):
+    """Looking again at what is merged, in mode selective."""
+    pair = [t.target("dup", "--size", "64", "--id", str(i), "--zero", "5")
+            for i in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 4000
+                         for p in pair), 30, "the merge")
+    rounds_are_over(daemon, 1)
+    saved, cow = daemon.status()["pages_saved"], harness.cow_ksm()
+    rounds_are_over(daemon, ROUNDS)
+    now = daemon.status()["pages_saved"]
+    print(f"# {saved} pages saved, {now} after {ROUNDS} rounds more; "
+          f"{harness.cow_ksm() - cow} were un-merged")
+    check(now >= saved, f"{now} pages saved, they were {saved}")
+    check(harness.cow_ksm() == cow, "pages were un-merged")
+    for target in pair:
+        target.intact()
+
+
+def a_vast_mapping_costs_nothing(t):
+    """32 TiB reserved, one page touched."""
+    with contextlib.suppress(FileNotFoundError):
+        if Path("/proc/sys/vm/overcommit_memory").read_text() == "2\n":
+            harness.skip("this machine does not overcommit")
+    vast = [t.target("vast", "--size", "1") for _ in range(2)]
+    start = time.monotonic()
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: all(tracked(daemon).get(v.pid, 0) >= 256 for v in vast),
+             30, "the first look at both")
+    seconds = time.monotonic() - start
+    cpu_first = daemon.status()["cpu_usec"]["daemon"] / 1e6
+    rounds_are_over(daemon, ROUNDS)
+    cpu = daemon.status()["cpu_usec"]["daemon"] / 1e6
+    warnings = [w for w in daemon.status()["warnings"]
+                if w["name"] == "sparse"]
+    print(f"# first look at two of 32 TiB: {seconds:.2f} s, {cpu_first:.2f} s "
+          f"of CPU; {(cpu - cpu_first) / ROUNDS:.2f} s of CPU for each round "
+          f"more (aim: below {VAST_SECONDS} s for each)", flush=True)
+    if warnings:
+        print(f"# {warnings[0]['sentence']}")
+    check(cpu_first < 2 * VAST_SECONDS, f"{cpu_first:.2f} s of CPU")
+    check(cpu - cpu_first < ROUNDS * VAST_SECONDS, f"{cpu:.2f} s of CPU")
+    for v in vast:
+        v.finish()
+
+
+if __name__ == "__main__":
+    harness.run(observing_changes_nothing, rounds_after_a_merge_break_nothing,
+                a_vast_mapping_costs_nothing)
