@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmas.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ksmd-plus/types.h>
+
+#include "cleanup.h"
+
+/* A mapping as smaps has it; %s: header's rest, VmFlags. */
+#define ENTRY                                                                  \
+	"7f0000000000-7f0000200000 %s\n"                                       \
+	"Size:               2048 kB\n"                                        \
+	"KernelPageSize:        4 kB\n"                                        \
+	"Rss:                1024 kB\n"                                        \
+	"Pss:                1024 kB\n"                                        \
+	"Anonymous:          1024 kB\n"                                        \
+	"KSM:                   0 kB\n"                                        \
+	"AnonHugePages:       512 kB\n"                                        \
+	"ShmemPmdMapped:        0 kB\n"                                        \
+	"THPeligible:           1\n"                                           \
+	"ProtectionKey:         0\n"                                           \
+	"VmFlags: %s\n"
+
+#define USUAL "rw-p 00000000 00:00 0 "
+
+static struct vmas vmas;
+static size_t n_all;
+
+static int teardown(void **state)
+{
+	(void)state;
+	vec_free(&vmas);
+	n_all = 0;
+	return 0;
+}
+
+/* Parse a copy without a byte to spare, so that reading on is noticed. */
+static size_t parse(const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+
+	assert_non_null(copy);
+	vec_free(&vmas);
+	assert_int_equal(vmas_parse(copy, &vmas, &n_all), 0);
+	return vmas.n;
+}
+
+static size_t parse_entry(const char *header, const char *flags)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), ENTRY, header, flags);
+	return parse(text);
+}
+
+static void test_a_private_mapping_is_taken_in(void **state)
+{
+	(void)state;
+	assert_int_equal(parse_entry(USUAL, "rd wr mr mw me ac sd mg"), 1);
+	assert_int_equal(n_all, 1);
+	assert_int_equal(vmas.v[0].start, 0x7f0000000000);
+	assert_int_equal(vmas.v[0].end, 0x7f0000200000);
+	assert_int_equal(vmas.v[0].rss, 1024 << 10);
+	assert_int_equal(vmas.v[0].huge, 512 << 10);
+	assert_true(vmas.v[0].mergeable);
+	assert_true(vmas.v[0].thp_eligible);
+	assert_int_equal(parse_entry(USUAL, "rd wr mr mw me ac nh"), 1);
+	assert_false(vmas.v[0].mergeable);
+	assert_false(vmas.v[0].thp_eligible);
+}
+
+static void test_each_flag_that_keeps_us_away(void **state)
+{
+	static const char away[][3] = { "sh", "ms", "pf", "io", "de", "ht",
+					"mm", "dp", "lo", "dd", "wf", "gd",
+					"ss", "um", "uw", "ui" };
+	static const char harmless[][3] = { "rd", "wr", "ex", "mr", "mw",
+					    "me", "ac", "nr", "hg", "nh",
+					    "sd", "mg", "sr", "rr", "dc",
+					    "bt", "mt", "sl", "??" };
+	char flags[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(away); i++) {
+		snprintf(flags, sizeof(flags), "rd wr %s mg", away[i]);
+		assert_int_equal(parse_entry(USUAL, flags), 0);
+		assert_int_equal(n_all, 1);
+		/* first, last and alone as well */
+		assert_int_equal(parse_entry(USUAL, away[i]), 0);
+		snprintf(flags, sizeof(flags), "%s rd ", away[i]);
+		assert_int_equal(parse_entry(USUAL, flags), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
+		assert_int_equal(parse_entry(USUAL, harmless[i]), 1);
+	/* only whole words count */
+	assert_int_equal(parse_entry(USUAL, "rd xlo lox ddd"), 1);
+}
+
+static void test_which_headers_are_left_alone(void **state)
+{
+	static const struct {
+		const char *header;
+		size_t n;
+	} cases[] = {
+		{ "rw-p 00000000 00:00 0", 1 },
+		{ "---p 00000000 00:00 0", 1 },
+		{ "rw-p 00001000 fe:01 1234     /usr/lib/x.so", 1 },
+		{ "rw-p 00000000 00:00 0        [heap]", 1 },
+		{ "rw-p 00000000 00:00 0        [anon:name]", 1 },
+		{ "rw-s 00000000 00:01 99       /dev/shm/x (deleted)", 0 },
+		{ "rw-p 00000000 00:00 0        [stack]", 0 },
+		{ "rw-p 00000000 00:00 0        [stack:42]", 0 },
+		{ "r-xp 00000000 00:00 0        [vdso]", 0 },
+		{ "r--p 00000000 00:00 0        [vvar]", 0 },
+		{ "r--p 00000000 00:00 0        [vvar_vclock]", 0 },
+		{ "--xp 00000000 00:00 0        [vsyscall]", 0 },
+		/* names that look like something else */
+		{ "rw-p 00000000 fe:01 7   /tmp/VmFlags: lo", 1 },
+		{ "rw-p 00000000 fe:01 7   /tmp/a\\012Rss: 0 kB", 1 },
+		{ "rw-p 00000000 fe:01 7   /tmp/rw-s 0-1 [stack", 0 },
+		{ "rw-p 00000000 fe:01 7   /tmp/\xff\xfe%s%n", 1 },
+		{ "rw-p", 1 },
+		{ "rw-", 0 },
+		{ "", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[1024];
+
+		snprintf(text, sizeof(text), ENTRY, cases[i].header, "rd wr");
+		if (parse(text) != cases[i].n)
+			printf("# \"%s\"\n", cases[i].header);
+		assert_int_equal(vmas.n, cases[i].n);
+	}
+}
+
+static void test_addresses_of_all_sizes(void **state)
+{
+	static const struct {
+		const char *range;
+		uint64_t start, end; /* 0, 0: not a mapping to be read */
+	} cases[] = {
+		{ "00010000-00011000", 0x10000, 0x11000 },
+		{ "7ffffffff000-800000000000", 0x7ffffffff000, 0x800000000000 },
+		/* five-level page tables, and arm64's 52 bits */
+		{ "fffffffffff000-100000000000000", 0xfffffffffff000,
+		  0x100000000000000 },
+		{ "fffffffffffff000-ffffffffffffffff", 0, 0 },
+		{ "1000-1000", 0, 0 },
+		{ "2000-1000", 0, 0 },
+		{ "1001-3000", 0, 0 },
+		{ "1000-3001", 0, 0 },
+		{ "x-y", 0, 0 },
+		{ "1000", 0, 0 },
+		{ "1000 2000", 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text),
+			 "%s rw-p 00000000 00:00 0\nRss: 4 kB\nVmFlags: rd\n",
+			 cases[i].range);
+		assert_int_equal(parse(text), cases[i].end != 0);
+		if (cases[i].end) {
+			assert_int_equal(vmas.v[0].start, cases[i].start);
+			assert_int_equal(vmas.v[0].end, cases[i].end);
+		}
+	}
+}
+
+/* Without its flags a mapping may be anything: it is left alone. */
+static void test_cut_off_anywhere_nothing_is_guessed(void **state)
+{
+	char text[2048], part[2048];
+	size_t first, len, flags;
+
+	(void)state;
+	first = (size_t)snprintf(text, sizeof(text), ENTRY, USUAL, "rd wr mg");
+	len = first + (size_t)snprintf(text + first, sizeof(text) - first,
+				       ENTRY, USUAL, "rd lo");
+	flags = (size_t)(strstr(text + first, "VmFlags:") - text);
+	for (size_t cut = 0; cut <= len; cut++) {
+		memcpy(part, text, cut);
+		part[cut] = '\0';
+		parse(part);
+		/* the kernel hands out whole lines: a line of flags that is
+		 * cut off says what it can */
+		if (cut < flags + strlen("VmFlags:"))
+			assert_true(vmas.n <= 1);
+	}
+	assert_int_equal(parse(text), 1);
+	assert_int_equal(n_all, 2);
+}
+
+static void test_nothing_present_is_not_worth_a_look(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("1000-3000 rw-p 0 0:0 0\n"
+			       "Rss: 0 kB\nVmFlags: rd\n"
+			       "4000-5000 rw-p 0 0:0 0\nVmFlags: rd\n"),
+			 0);
+	assert_int_equal(n_all, 2);
+	assert_int_equal(parse(""), 0);
+	assert_int_equal(n_all, 0);
+	assert_int_equal(parse("\n\n\n"), 0);
+	assert_int_equal(parse("Rss: 4 kB\nVmFlags: rd\n"), 0);
+}
+
+/* What one mapping says is not remembered for the next. */
+static void test_mappings_do_not_mix(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		parse("1000-3000 rw-p 0 0:0 0\n"
+		      "Rss: 8 kB\nAnonHugePages: 4 kB\nTHPeligible: 1\n"
+		      "VmFlags: rd mg\n"
+		      "4000-5000 rw-p 0 0:0 0\nRss: 4 kB\nVmFlags: rd\n"
+		      "garbage\nRss: 4 kB\nVmFlags: rd\n"
+		      "6000-7000 rw-p 0 0:0 0\nRss: 4 kB\n"
+		      "8000-9000 rw-s 0 0:0 0\nRss: 4 kB\nVmFlags: rd\n"
+		      "a000-b000 rw-p 0 0:0 0\nRss: 4 kB\nVmFlags: rd\n"),
+		3);
+	assert_int_equal(n_all, 5);
+	assert_int_equal(vmas.v[1].start, 0x4000);
+	assert_false(vmas.v[1].mergeable);
+	assert_false(vmas.v[1].thp_eligible);
+	assert_int_equal(vmas.v[1].huge, 0);
+	assert_int_equal(vmas.v[2].start, 0xa000);
+}
+
+static const struct vma *vma_at(const void *p)
+{
+	for (size_t i = 0; i < vmas.n; i++)
+		if (vmas.v[i].start <= (uintptr_t)p &&
+		    (uintptr_t)p < vmas.v[i].end)
+			return &vmas.v[i];
+	return NULL;
+}
+
+/* The kernel's own text: what this very process has. */
+static void test_of_a_real_process(void **state)
+{
+	const size_t size = 4 * PAGE_BYTES;
+	const int prot = PROT_READ | PROT_WRITE;
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	char *plain = mmap(NULL, size, prot, flags, -1, 0);
+	char *secret = mmap(NULL, size, prot, flags, -1, 0);
+	char *empty = mmap(NULL, size, PROT_READ, flags, -1, 0);
+	_cleanup_close_ int dir = open("/proc/self", O_RDONLY | O_DIRECTORY);
+	int on_stack = 0;
+
+	(void)state;
+	memset(plain, 1, size);
+	memset(secret, 1, size);
+	assert_int_equal(madvise(secret, size, MADV_DONTDUMP), 0);
+	assert_int_equal(vmas_read(dir, &vmas, &n_all), 0);
+	assert_non_null(vma_at(plain));
+	assert_true(vma_at(plain)->rss >= size);
+	assert_null(vma_at(secret));
+	assert_null(vma_at(empty));
+	assert_null(vma_at(&on_stack));
+	assert_true(n_all > vmas.n);
+	for (size_t i = 1; i < vmas.n; i++)
+		assert_true(vmas.v[i - 1].end <= vmas.v[i].start);
+	munmap(plain, size);
+	munmap(secret, size);
+	munmap(empty, size);
+}
+
+static void test_a_process_that_is_gone(void **state)
+{
+	_cleanup_close_ int dir = -1;
+	char path[32];
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	assert_true(dir >= 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(vmas_read(dir, &vmas, &n_all), VMAS_GONE);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_teardown(f, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_private_mapping_is_taken_in),
+		TEST(test_each_flag_that_keeps_us_away),
+		TEST(test_which_headers_are_left_alone),
+		TEST(test_addresses_of_all_sizes),
+		TEST(test_cut_off_anywhere_nothing_is_guessed),
+		TEST(test_nothing_present_is_not_worth_a_look),
+		TEST(test_mappings_do_not_mix),
+		TEST(test_of_a_real_process),
+		TEST(test_a_process_that_is_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
