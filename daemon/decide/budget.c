@@ -19,7 +19,7 @@ void budget_update(struct budget *b, uint64_t now_usec, uint64_t cpu_usec)
 	int64_t earned = (int64_t)((now_usec - b->last_usec) *
 				   b->share_permyriad / 10000);
 
-	/* credit may stand above the cap; time does not add to it then */
+	/* a refund may stand above the cap; time does not add to it then */
 	if (b->tokens_usec < cap)
 		b->tokens_usec = MIN(b->tokens_usec + earned, cap);
 	b->tokens_usec -= (int64_t)(cpu_usec - b->last_cpu_usec);
@@ -27,9 +27,9 @@ void budget_update(struct budget *b, uint64_t now_usec, uint64_t cpu_usec)
 	b->last_cpu_usec = cpu_usec;
 }
 
-void budget_credit(struct budget *b, uint64_t pages)
+void budget_refund(struct budget *b, uint64_t cpu_usec)
 {
-	b->tokens_usec += (int64_t)(pages * BUDGET_PAGE_CREDIT_NSEC / 1000);
+	b->tokens_usec += (int64_t)cpu_usec;
 }
 
 uint64_t budget_wait_usec(const struct budget *b)

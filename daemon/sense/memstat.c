@@ -80,8 +80,9 @@ int memstat_headroom(const struct root *root, int32_t pid, uint64_t *ret)
 
 	snprintf(name, sizeof(name), "%d/cgroup", pid);
 	n = file_read(root->proc, name, text, sizeof(text));
-	if (n <= 0)
+	if (n < 0)
 		return 1;
+	/* empty where no hierarchy is mounted: nothing limits it then */
 	for (char *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		char *controllers = strchr(line, ':'), *path;

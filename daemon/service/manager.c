@@ -36,6 +36,8 @@
 
 /* A new process is found within this time (aim: merged within 3 s). */
 #define WALK_USEC USEC_PER_SEC
+/* ... unless a walk costs more than a hundredth of that, with many processes */
+#define WALK_SHARE 100U
 /* Frames remembered per round: 1 GiB of shared memory, 16 MiB of our own. */
 #define SEEN_FRAMES (1U << 18)
 /* More threads than this read faster than one memory controller serves. */
@@ -71,8 +73,6 @@ struct manager {
 	bool stopping;
 	struct ending *ending;
 };
-
-/* --- what the parts call ----------------------------------------------------- */
 
 static uint64_t cpu_usec(void *userdata)
 {
@@ -139,15 +139,15 @@ static void on_lost(void *userdata, struct watched *w)
 static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *m = userdata;
-	int r;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	uint64_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
+	int r = m->paused || m->stopping ? 0 : watch_walk(m->watch, now);
 
 	(void)usec;
+	cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	sd_event_source_set_time(source,
-				 clock_usec(CLOCK_MONOTONIC) + WALK_USEC);
+				 now + MAX(WALK_USEC, cpu * WALK_SHARE));
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	if (m->paused || m->stopping)
-		return 0;
-	r = watch_walk(m->watch, clock_usec(CLOCK_MONOTONIC));
 	if (r)
 		log_warning("Cannot walk /proc: %s, ignoring", strerror(-r));
 	if (!m->walked)

@@ -208,6 +208,25 @@ static void targets_fill(struct report *report, const struct ksm_counters *c)
 	}
 }
 
+static void merging_fill(const struct report *report, struct daemon_status *s)
+{
+	switch (merge_stage(report->env.merge)) {
+	case MERGE_SETTLING:
+		snprintf(s->activity, sizeof(s->activity),
+			 "looking at candidates a second time");
+		break;
+	case MERGE_ENROLLING:
+		snprintf(s->activity, sizeof(s->activity),
+			 "marking the ranges that hold duplicates");
+		break;
+	default:
+		snprintf(s->activity, sizeof(s->activity),
+			 "ksmd runs because %" PRIu64
+			 " pages are known to be duplicates",
+			 s->promised_pages);
+	}
+}
+
 static void activity_fill(const struct report *report, struct daemon_status *s)
 {
 	struct track_counters t;
@@ -222,10 +241,7 @@ static void activity_fill(const struct report *report, struct daemon_status *s)
 			"paused by an operator; `ksmd-plusctl resume` goes on");
 		break;
 	case STATE_MERGING:
-		snprintf(s->activity, sizeof(s->activity),
-			 "ksmd runs because %" PRIu64
-			 " pages are known to be duplicates",
-			 s->promised_pages);
+		merging_fill(report, s);
 		break;
 	case STATE_SEARCHING:
 		snprintf(s->activity, sizeof(s->activity),

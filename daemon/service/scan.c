@@ -13,6 +13,11 @@
 #include "track.h"
 #include "watch.h"
 
+/*
+ * However deep in debt, a few regions are looked at this often: what the loop
+ * itself costs on a slow or crowded machine must not stop the search for ever.
+ */
+#define STARVED_USEC (5 * USEC_PER_SEC)
 /* How soon to ask again whether a round may begin. */
 #define MAY_BEGIN_USEC (100 * USEC_PER_MSEC)
 
@@ -30,6 +35,7 @@ struct scan {
 	bool paused;
 	bool soon;
 	uint64_t interval_usec;
+	uint64_t job_usec; /* when a job was begun last */
 	uint64_t next_usec; /* when the next round may begin */
 	uint64_t found_before; /* duplicates + merged when it began */
 	uint64_t rounds;
@@ -52,6 +58,7 @@ struct look_job {
 	uint64_t base;
 	struct pagemask merged;
 	int result;
+	uint64_t cpu_nsec; /* of the thread, for this job */
 	struct look look;
 };
 
@@ -62,9 +69,11 @@ static void advance(struct scan *scan);
 static void look_run(struct job *job, struct worker *worker)
 {
 	struct look_job *j = (struct look_job *)job;
+	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
 
 	j->result = reader_look(j->scan->env.reader, &j->watched->process,
 				j->base, &j->merged, worker, &j->look);
+	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 static void look_done(struct job *job, bool dropped)
@@ -74,6 +83,8 @@ static void look_done(struct job *job, bool dropped)
 	int r;
 
 	scan->in_flight--;
+	if (j->watched->first_pass)
+		budget_refund(scan->env.budget, j->cpu_nsec / NSEC_PER_USEC);
 	if (!dropped && j->result == READER_GONE)
 		j->watched->gone = true;
 	if (!dropped && !j->watched->dropped && j->result == 0) {
@@ -173,8 +184,6 @@ static void map_done(struct job *job, bool dropped)
 		memset(&j->map.vmas, 0, sizeof(j->map.vmas));
 		w->n_mappings = j->map.n_mappings;
 		w->sparse = j->map.sparse;
-		if (w->fresh)
-			budget_credit(scan->env.budget, w->present_pages);
 		w->fresh = false;
 	}
 	reader_map_clear(&j->map);
@@ -252,6 +261,8 @@ static void timer_set(struct scan *scan, uint64_t usec)
 /* Choose the next process; false if there is none. */
 static bool current_next(struct scan *scan)
 {
+	if (scan->current && !scan->current->fresh)
+		scan->current->first_pass = false;
 	scan->current = watched_unref(scan->current);
 	if (!scan->todo.n)
 		return false;
@@ -277,12 +288,12 @@ static bool step(struct scan *scan)
 	return true;
 }
 
-/* A process that was never mapped brings its own budget. */
-static bool next_is_fresh(const struct scan *scan)
+/* The first look at a process does not wait for the budget. */
+static bool next_is_first(const struct scan *scan)
 {
 	if (scan->current)
-		return scan->current->fresh;
-	return scan->todo.n && scan->todo.v[scan->todo.n - 1]->fresh;
+		return scan->current->first_pass;
+	return scan->todo.n && scan->todo.v[scan->todo.n - 1]->first_pass;
 }
 
 static void advance(struct scan *scan)
@@ -295,12 +306,13 @@ static void advance(struct scan *scan)
 	budget_update(scan->env.budget, now,
 		      scan->env.cpu_usec(scan->env.userdata));
 	wait = budget_wait_usec(scan->env.budget);
-	if (wait && !next_is_fresh(scan)) {
+	if (wait && !next_is_first(scan) &&
+	    now < scan->job_usec + STARVED_USEC) {
 		timer_set(scan, now + MIN(wait, USEC_PER_SEC));
 		return;
 	}
 	while (scan->in_flight < deep && step(scan))
-		;
+		scan->job_usec = now;
 	scan->env.progress(scan->env.userdata);
 	if (scan->in_flight || scan->current || scan->todo.n)
 		return;
@@ -362,7 +374,7 @@ void scan_found(struct scan *scan, struct watched *w)
 	if (vec_reserve(&scan->todo, scan->todo.n + 2))
 		return;
 	/* what is being passed over steps back, and starts again later */
-	if (scan->current && !scan->current->fresh && !scan->mapping)
+	if (scan->current && !scan->current->first_pass && !scan->mapping)
 		scan->todo.v[scan->todo.n++] = TAKE_PTR(scan->current);
 	scan->todo.v[scan->todo.n++] = watched_ref(w);
 	scan->interval_usec = SCAN_INTERVAL_MIN_USEC;

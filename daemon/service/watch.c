@@ -219,6 +219,7 @@ static int watched_begin(struct watch *watch, struct seen *seen,
 	w->mode = mode_limit(watch, verdict->mode);
 	w->domain = domain_of(verdict->target);
 	w->fresh = true;
+	w->first_pass = true;
 	snprintf(w->rule, sizeof(w->rule), "%s", verdict->rule);
 	seen->watched = w;
 	watch->ops->found(watch->userdata, w);

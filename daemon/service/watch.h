@@ -45,7 +45,8 @@ struct watched {
 	uint32_t domain;
 	bool gone; /* exited or exec'ed: nothing may be done to it */
 	bool dropped; /* off the list: gone, or no longer named */
-	bool fresh; /* not read once yet */
+	bool fresh; /* its mappings were never read */
+	bool first_pass; /* its pages were not all looked at yet */
 
 	/* from the last pass */
 	struct vmas vmas;

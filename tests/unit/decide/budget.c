@@ -13,13 +13,13 @@
  * to: the CPU used after @duration_usec.
  */
 static uint64_t cpu_after(uint32_t permyriad, uint64_t piece_usec,
-			  uint64_t duration_usec, uint64_t credit_pages)
+			  uint64_t duration_usec, uint64_t refund_usec)
 {
 	uint64_t now = 12345, start = now, cpu = 777, start_cpu = cpu;
 	struct budget b;
 
 	budget_init(&b, permyriad, now, cpu);
-	budget_credit(&b, credit_pages);
+	budget_refund(&b, refund_usec);
 	while (now < start + duration_usec) {
 		uint64_t wait = budget_wait_usec(&b);
 
@@ -90,13 +90,13 @@ static void test_idle_time_is_saved_up_but_not_for_ever(void **state)
 static void test_first_looks_bring_their_own_credit(void **state)
 {
 	const uint64_t pages = 2000000;
-	const uint64_t credit = pages * BUDGET_PAGE_CREDIT_NSEC / 1000;
+	const uint64_t credit = pages * 2;
 	struct budget b;
 
 	(void)state;
 	/* 4 s of work at once for 8 GiB that are new, at 1 % of a CPU */
 	budget_init(&b, 100, 0, 0);
-	budget_credit(&b, pages);
+	budget_refund(&b, credit);
 	budget_update(&b, 3 * SEC, 3 * SEC);
 	assert_int_equal(budget_wait_usec(&b), 0);
 	/* in the long run it is the credit and the share, no more */
@@ -111,10 +111,9 @@ static void test_time_neither_adds_to_nor_takes_credit(void **state)
 
 	(void)state;
 	budget_init(&b, 100, 0, 0);
-	budget_credit(&b, 1000000);
+	budget_refund(&b, 2000000);
 	budget_update(&b, 3600 * SEC, 0);
-	assert_int_equal(b.tokens_usec,
-			 1000000 * BUDGET_PAGE_CREDIT_NSEC / 1000);
+	assert_int_equal(b.tokens_usec, 2000000);
 }
 
 int main(void)
