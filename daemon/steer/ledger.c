@@ -147,6 +147,9 @@ static int replay(struct ledger *ledger)
 
 	if (r)
 		return r == -ENOENT ? 0 : r;
+	/* a line without its end was cut short: its change was not made */
+	while (len && text[len - 1] != '\n')
+		text[--len] = '\0';
 	for (char *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		r = line_replay(ledger, line);
@@ -165,8 +168,13 @@ static int line_append(struct ledger *ledger, const char *text, size_t len)
 	n = write(ledger->fd, text, len);
 	if (n < 0)
 		return -errno;
-	ledger->bytes += len;
-	return (size_t)n == len ? 0 : -ENOSPC;
+	if ((size_t)n == len) {
+		ledger->bytes += len;
+		return 0;
+	}
+	/* the disk is full: the next line must not continue this one */
+	return ftruncate(ledger->fd, (off_t)ledger->bytes) < 0 ? -errno
+							       : -ENOSPC;
 }
 
 __attribute__((format(printf, 2, 3))) static int append(struct ledger *ledger,
