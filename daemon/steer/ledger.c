@@ -104,6 +104,12 @@ static void knob_wrote(struct ledger *ledger, const char *name,
 	snprintf(k->wrote, sizeof(k->wrote), "%s", value);
 }
 
+static bool is_range(uint64_t start, uint64_t length)
+{
+	return length && start % PAGE_BYTES == 0 && length % PAGE_BYTES == 0 &&
+	       start + length > start;
+}
+
 static int line_replay(struct ledger *ledger, const char *line)
 {
 	struct ledger_process *p;
@@ -122,13 +128,15 @@ static int line_replay(struct ledger *ledger, const char *line)
 		 2)
 		process_drop(ledger, id);
 	else if (sscanf(line, "whole %d %" SCNu64, &id.pid, &id.start_time) ==
-		 2) {
+			 2 &&
+		 id.pid > 0) {
 		r = process_get(ledger, id, &p);
 		if (r)
 			return r;
 		p->whole = true;
 	} else if (sscanf(line, "enrol %d %" SCNu64 " %" SCNx64 " %" SCNx64,
-			  &id.pid, &id.start_time, &start, &length) == 4) {
+			  &id.pid, &id.start_time, &start, &length) == 4 &&
+		   id.pid > 0 && is_range(start, length)) {
 		r = process_get(ledger, id, &p);
 		if (r)
 			return r;
