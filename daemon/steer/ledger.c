@@ -15,7 +15,8 @@
 
 #define LEDGER_FILE "ledger"
 #define LEDGER_NEW  "ledger.new"
-/* Rewritten without what is forgotten beyond this. */
+/* Rewritten without what is forgotten beyond this, or beyond twice of what
+ * was needed the last time. */
 #define LEDGER_LARGE (1U << 20)
 
 struct ledger_knobs VEC(struct ledger_knob);
@@ -25,6 +26,7 @@ struct ledger {
 	int dirfd;
 	int fd; /* -1 in a dry run */
 	uint64_t bytes;
+	uint64_t large; /* to be rewritten beyond this */
 	struct ledger_knobs knobs;
 	struct ledger_processes_vec processes;
 };
@@ -248,13 +250,14 @@ static int compact(struct ledger *ledger)
 	close_fd(ledger->fd);
 	ledger->fd = TAKE_FD(fd);
 	ledger->bytes = (uint64_t)size;
+	ledger->large = MAX(2 * ledger->bytes, (uint64_t)LEDGER_LARGE);
 	return 0;
 }
 
 static void compact_if_large(struct ledger *ledger)
 {
 	/* the old file stays good if this fails */
-	if (ledger->fd >= 0 && ledger->bytes > LEDGER_LARGE)
+	if (ledger->fd >= 0 && ledger->bytes > ledger->large)
 		compact(ledger);
 }
 
