@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ledger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "cleanup.h"
+#include "faketree.h"
+#include "files.h"
+
+static const struct process_id one = { 4711, 99999 };
+static const struct process_id two = { 4711, 100000 }; /* the pid again */
+
+static struct ledger *ledger;
+static int dir = -1;
+
+static int setup(void **state)
+{
+	(void)state;
+	faketree_begin();
+	dir = open(faketree_top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ledger = ledger_close(ledger);
+	dir = close_fd(dir);
+	faketree_end();
+	return 0;
+}
+
+static void begin(void)
+{
+	assert_int_equal(ledger_open(dir, false, &ledger), 0);
+}
+
+/* SIGKILL: the file stays as it is, whatever closing would do to it. */
+static void die_and_begin(void)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	assert_int_equal(file_read_all(dir, "ledger", &text, &len), 0);
+	ledger_close(ledger);
+	faketree_file("ledger", "%s", text);
+	begin();
+}
+
+static void begin_with(const char *text)
+{
+	faketree_file("ledger", "%s", text);
+	begin();
+}
+
+static bool file_exists(void)
+{
+	return faccessat(dir, "ledger", F_OK, 0) == 0;
+}
+
+static void test_a_file_only_while_there_is_something_in_it(void **state)
+{
+	(void)state;
+	begin();
+	ledger = ledger_close(ledger);
+	assert_false(file_exists());
+	begin();
+	assert_int_equal(ledger_knob_found(ledger, "run", "0"), 0);
+	ledger = ledger_close(ledger);
+	assert_true(file_exists());
+	begin();
+	assert_int_equal(ledger_knob_restored(ledger, "run"), 0);
+	ledger = ledger_close(ledger);
+	assert_false(file_exists());
+}
+
+static void test_knobs_are_known_after_a_kill(void **state)
+{
+	const struct ledger_knob *k;
+
+	(void)state;
+	begin();
+	assert_null(ledger_knob(ledger, "run"));
+	ledger_knob_found(ledger, "run", "0");
+	/* killed between the line and the write: nothing was intended yet */
+	die_and_begin();
+	k = ledger_knob(ledger, "run");
+	assert_non_null(k);
+	assert_string_equal(k->original, "0");
+	assert_string_equal(k->wrote, "");
+	assert_string_equal(k->before, "");
+	ledger_knob_writes(ledger, "run", "1");
+	die_and_begin();
+	k = ledger_knob(ledger, "run");
+	assert_string_equal(k->wrote, "1");
+	assert_string_equal(k->before, "");
+	/* only what was found first is the original */
+	ledger_knob_found(ledger, "run", "1");
+	ledger_knob_writes(ledger, "run", "2");
+	ledger_knob_writes(ledger, "run", "3");
+	/* a kill before the last write leaves the one before */
+	die_and_begin();
+	k = ledger_knob(ledger, "run");
+	assert_string_equal(k->original, "0");
+	assert_string_equal(k->wrote, "3");
+	assert_string_equal(k->before, "2");
+	assert_null(ledger_knob(ledger, "ru"));
+	ledger_knob_restored(ledger, "run");
+	die_and_begin();
+	assert_null(ledger_knob(ledger, "run"));
+}
+
+static void test_processes_are_known_after_a_kill(void **state)
+{
+	const struct range ranges[] = { { 0x1000, 0x3000 },
+					{ 0x7ffffffff000, 0x800000000000 } };
+	const struct ledger_process *p, *list;
+
+	(void)state;
+	begin();
+	assert_int_equal(ledger_enrols(ledger, one, ranges, 2), 0);
+	assert_int_equal(ledger_whole(ledger, two), 0);
+	die_and_begin();
+	assert_int_equal(ledger_processes(ledger, &list), 2);
+	p = ledger_process(ledger, one);
+	assert_non_null(p);
+	assert_false(p->whole);
+	assert_int_equal(p->ranges.n, 2);
+	assert_memory_equal(p->ranges.v, ranges, sizeof(ranges));
+	p = ledger_process(ledger, two);
+	assert_true(p->whole);
+	assert_int_equal(p->ranges.n, 0);
+	/* forgotten is forgotten, and the namesake is another */
+	assert_int_equal(ledger_forget(ledger, one), 0);
+	assert_int_equal(ledger_forget(ledger, one), 0);
+	die_and_begin();
+	assert_null(ledger_process(ledger, one));
+	assert_non_null(ledger_process(ledger, two));
+	/* and may come back */
+	assert_int_equal(ledger_enrols(ledger, one, ranges, 1), 0);
+	die_and_begin();
+	assert_int_equal(ledger_process(ledger, one)->ranges.n, 1);
+}
+
+/* What is not ours, or of a later version, does not keep the rest from it. */
+static void test_lines_that_mean_nothing_are_skipped(void **state)
+{
+	const struct ledger_process *list;
+
+	(void)state;
+	begin_with("\n\nknob\nknob run\nfrobnicate 1 2 3\n"
+		   "wrote sleep_millisecs 5\n"
+		   "enrol 1 2 3\nenrol x y z w\nenrol 1\n"
+		   "forget 1\nforget 5 6\nrestored\nrestored nothing\n"
+		   "knob a_name_that_is_much_longer_than_any_knob_has 5\n"
+		   "\xff\xfe\x01\n"
+		   "knob pages_to_scan 100\n");
+	assert_non_null(ledger_knob(ledger, "pages_to_scan"));
+	assert_null(ledger_knob(ledger, "run"));
+	assert_null(ledger_knob(ledger, "sleep_millisecs"));
+	assert_int_equal(ledger_processes(ledger, &list), 0);
+}
+
+/* A range that is none would have to be trusted by whoever withdraws it. */
+static void test_ranges_that_are_none_are_skipped(void **state)
+{
+	const struct ledger_process *p;
+
+	(void)state;
+	begin_with("enrol 1 2 1000 1000\n"
+		   "enrol 1 2 1000 0\n"
+		   "enrol 1 2 1001 1000\n"
+		   "enrol 1 2 1000 1001\n"
+		   "enrol 1 2 fffffffffffff000 2000\n"
+		   "enrol -1 2 1000 1000\n"
+		   "enrol 0 2 1000 1000\n"
+		   "whole -1 2\n");
+	p = ledger_process(ledger, (struct process_id){ 1, 2 });
+	assert_non_null(p);
+	assert_int_equal(p->ranges.n, 1);
+	assert_int_equal(ledger_processes(ledger, &p), 1);
+}
+
+/* Half a line is one whose change was not made. */
+static void test_a_torn_last_line_does_not_count(void **state)
+{
+	const struct ledger_process *p;
+
+	(void)state;
+	begin_with("knob run 0\nwrote run 1\nwrote run 2");
+	assert_string_equal(ledger_knob(ledger, "run")->wrote, "1");
+	/* and what is written next stands on a line of its own */
+	ledger_knob_found(ledger, "sleep_millisecs", "20");
+	die_and_begin();
+	assert_non_null(ledger_knob(ledger, "sleep_millisecs"));
+	ledger = ledger_close(ledger);
+	begin_with("enrol 1 2 7f0000000000 10000\nenrol 1 2 7f0000200000 10");
+	p = ledger_process(ledger, (struct process_id){ 1, 2 });
+	assert_int_equal(p->ranges.n, 1);
+}
+
+/*
+ * The file system is full in the middle of a line: that change is refused,
+ * and the next line is not appended to what is left of it.
+ */
+static void test_a_line_cut_short_by_a_full_disk(void **state)
+{
+	struct rlimit old, tight;
+	struct stat st;
+
+	(void)state;
+	begin();
+	ledger_knob_found(ledger, "run", "0");
+	assert_int_equal(fstatat(dir, "ledger", &st, 0), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	tight = old;
+	tight.rlim_cur = (rlim_t)st.st_size + 5;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	assert_true(ledger_knob_found(ledger, "smart_scan", "1") < 0);
+	assert_true(ledger_knob_writes(ledger, "run", "1") < 0);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_null(ledger_knob(ledger, "smart_scan"));
+	assert_string_equal(ledger_knob(ledger, "run")->wrote, "");
+	assert_int_equal(ledger_knob_found(ledger, "sleep_millisecs", "20"), 0);
+	die_and_begin();
+	assert_non_null(ledger_knob(ledger, "sleep_millisecs"));
+	assert_null(ledger_knob(ledger, "smart_scan"));
+	assert_string_equal(ledger_knob(ledger, "run")->wrote, "");
+}
+
+static ino_t inode(off_t *ret_size)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(dir, "ledger", &st, 0), 0);
+	if (ret_size)
+		*ret_size = st.st_size;
+	return st.st_ino;
+}
+
+static void write_many(unsigned int n)
+{
+	char value[16];
+
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(value, sizeof(value), "%u", i);
+		assert_int_equal(ledger_knob_writes(ledger, "sleep_millisecs",
+						    value),
+				 0);
+	}
+}
+
+static void test_the_file_does_not_grow_for_ever(void **state)
+{
+	off_t size;
+
+	(void)state;
+	begin();
+	ledger_knob_found(ledger, "sleep_millisecs", "20");
+	write_many(200000);
+	inode(&size);
+	assert_true(size < 1200000);
+	die_and_begin();
+	assert_string_equal(ledger_knob(ledger, "sleep_millisecs")->original,
+			    "20");
+	assert_string_equal(ledger_knob(ledger, "sleep_millisecs")->wrote,
+			    "199999");
+	assert_string_equal(ledger_knob(ledger, "sleep_millisecs")->before,
+			    "199998");
+}
+
+/* Much that is needed is not written anew at each change. */
+static void test_a_large_file_is_not_rewritten_all_the_time(void **state)
+{
+	unsigned int n_rewritten = 0;
+	ino_t last = 0;
+
+	(void)state;
+	begin();
+	ledger_knob_found(ledger, "sleep_millisecs", "20");
+	for (uint64_t i = 0; i < 60000; i++) {
+		struct range r = { i << 13, (i << 13) + 4096 };
+
+		assert_int_equal(ledger_enrols(ledger, one, &r, 1), 0);
+	}
+	for (unsigned int i = 0; i < 1000; i++) {
+		write_many(1);
+		n_rewritten += inode(NULL) != last;
+		last = inode(NULL);
+	}
+	assert_true(n_rewritten < 10);
+	die_and_begin();
+	assert_int_equal(ledger_process(ledger, one)->ranges.n, 60000);
+}
+
+/* What a rewriting that was killed has left is no ledger. */
+static void test_killed_while_rewriting(void **state)
+{
+	(void)state;
+	faketree_file("ledger.new", "knob run 7\nkno");
+	begin_with("knob run 0\n");
+	assert_string_equal(ledger_knob(ledger, "run")->original, "0");
+}
+
+static void test_dry_run_keeps_all_in_memory(void **state)
+{
+	const struct range range = { 0x1000, 0x2000 };
+
+	(void)state;
+	faketree_file("ledger", "knob run 0\n");
+	assert_int_equal(ledger_open(dir, true, &ledger), 0);
+	assert_null(ledger_knob(ledger, "run"));
+	assert_int_equal(ledger_knob_found(ledger, "smart_scan", "1"), 0);
+	assert_int_equal(ledger_knob_writes(ledger, "smart_scan", "0"), 0);
+	assert_int_equal(ledger_enrols(ledger, one, &range, 1), 0);
+	assert_string_equal(ledger_knob(ledger, "smart_scan")->wrote, "0");
+	assert_int_equal(ledger_process(ledger, one)->ranges.n, 1);
+	ledger = ledger_close(ledger);
+	assert_string_equal(faketree_text("ledger"), "knob run 0");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_file_only_while_there_is_something_in_it),
+		TEST(test_knobs_are_known_after_a_kill),
+		TEST(test_processes_are_known_after_a_kill),
+		TEST(test_lines_that_mean_nothing_are_skipped),
+		TEST(test_ranges_that_are_none_are_skipped),
+		TEST(test_a_torn_last_line_does_not_count),
+		TEST(test_a_line_cut_short_by_a_full_disk),
+		TEST(test_the_file_does_not_grow_for_ever),
+		TEST(test_a_large_file_is_not_rewritten_all_the_time),
+		TEST(test_killed_while_rewriting),
+		TEST(test_dry_run_keeps_all_in_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
