@@ -179,7 +179,9 @@ static bool may_enrol(const struct watched *w, uint64_t now)
 		(w->mode == MODE_WHOLE && !w->whole_done));
 }
 
-static int process_enrol(struct enrolling *e, struct watched *w,
+/* Submit what is wanted of @w, or let it wait: a retry that is due and finds
+ * nothing to do any more would be due for ever. */
+static int process_enrol(struct enrolling *e, struct watched *w, uint64_t now,
 			 const struct planning_limits *limits)
 {
 	struct ranges ranges = { 0 };
@@ -197,6 +199,10 @@ static int process_enrol(struct enrolling *e, struct watched *w,
 		submit = true;
 	}
 	e->operations += !r && submit;
+	if (r)
+		w->retry_usec = now + RETRY_MAX_USEC;
+	else if (!submit)
+		w->retry_usec = 0;
 	vec_free(&ranges);
 	return r;
 }
@@ -209,7 +215,7 @@ void enrolling_begin(struct enrolling *e, const struct planning_limits *limits)
 
 	for (size_t i = 0; i < n; i++)
 		if (list[i] && may_enrol(list[i], now) &&
-		    process_enrol(e, list[i], limits))
+		    process_enrol(e, list[i], now, limits))
 			log_debug("No memory to plan pid %d, skipping it",
 				  list[i]->process.id.pid);
 	if (!e->operations)
