@@ -10,11 +10,15 @@ static int child_main(struct target *t, uint64_t seed)
 {
 	for (int i = 0; i < 64; i++) {
 		uint64_t k = (seed = target_mix(seed)) % target_words(t);
+		volatile uint64_t *word = &t->memory[k];
+		uint64_t expected = target_mix(t->seed * target_words(t) + k);
 
-		if (t->memory[k] != target_mix(t->seed * target_words(t) + k))
+		if (*word != expected)
 			return 1;
-		if (i % 8 == 0) /* a copy of its own */
-			t->memory[k] = t->memory[k] + 1;
+		if (i % 8 == 0) { /* a copy of its own */
+			*word = ~expected;
+			*word = expected;
+		}
 	}
 	return 0;
 }
