@@ -126,7 +126,8 @@ int file_read_u64(int dirfd, const char *path, uint64_t *ret)
 
 int file_write(int dirfd, const char *path, const char *text)
 {
-	_cleanup_close_ int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(dirfd, path,
+					O_WRONLY | O_TRUNC | O_CLOEXEC);
 	size_t len = strlen(text);
 	ssize_t n;
 
