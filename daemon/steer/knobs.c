@@ -137,11 +137,16 @@ static int value_set(struct knobs *knobs, enum knob knob, const char *value)
 		r = advisor_side_effect(knobs, true);
 	if (!r)
 		r = ledger_knob_writes(knobs->ledger, names[knob], value);
-	if (!r)
-		r = value_write(knobs, knob, value);
-	if (!r && knob == KNOB_ADVISOR_MODE)
-		r = advisor_side_effect(knobs, false);
-	return r;
+	if (r)
+		return r;
+	r = value_write(knobs, knob, value);
+	if (r) {
+		/* what stands there is no stranger's: it has been left */
+		ledger_knob_writes(knobs->ledger, names[knob], now);
+		return r;
+	}
+	return knob == KNOB_ADVISOR_MODE ? advisor_side_effect(knobs, false)
+					 : 0;
 }
 
 int knobs_set(struct knobs *knobs, enum knob knob, uint64_t value)

@@ -3,10 +3,10 @@
  * knobs - the files in /sys/kernel/mm/ksm that we write
  *
  * Every original value goes into the ledger before the first change, every
- * intention before each write. Before a write the file is read: if it holds
- * neither what we wrote last nor what we found, somebody else steers it; from
- * then on that knob is theirs, it is not written nor restored, and
- * knobs_foreign() says so.
+ * intention before each write. Before a write the file is read: if it does not
+ * hold what we wrote last, somebody else steers it (and be it that he put the
+ * original back); from then on that knob is theirs, it is not written nor
+ * restored, and knobs_is_foreign() says so.
  */
 #pragma once
 
