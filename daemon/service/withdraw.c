@@ -11,8 +11,16 @@
 #include "process.h"
 #include "watch.h"
 
+/*
+ * Nobody comes back for what is left behind, so a bad moment is waited out
+ * longer than for enrolling: signals by the thousand, a vfork child.
+ */
+#define MAX_TRIES 20U
+
 struct request {
 	struct ledger *ledger;
+	struct enrol *enrol;
+	unsigned int n_tries;
 	void (*done)(void *userdata);
 	void *userdata;
 };
@@ -31,11 +39,38 @@ static bool is_harmless(const struct withdraw_env *env, const struct watched *w)
 	return available > need + total / 10 && room > need + need / 10;
 }
 
+static bool is_bad_moment(const struct enrol_outcome *outcome)
+{
+	return outcome->result == INJECT_RETRY &&
+	       (outcome->reason == INJECT_REASON_SIGNAL ||
+		outcome->reason == INJECT_REASON_RSEQ ||
+		outcome->reason == INJECT_REASON_NO_THREAD ||
+		outcome->reason == INJECT_REASON_NOT_STOPPING);
+}
+
+static void on_withdrawn(void *userdata, struct watched *w,
+			 const struct enrol_outcome *outcome);
+
+static int submit(struct request *request, struct watched *w)
+{
+	const struct ledger_process *p = ledger_process(request->ledger,
+							w->process.id);
+
+	if (p->whole)
+		return enrol_submit(request->enrol, w, INJECT_UNMERGE_ANY, NULL,
+				    0, on_withdrawn, request);
+	return enrol_submit(request->enrol, w, INJECT_UNMERGEABLE, p->ranges.v,
+			    p->ranges.n, on_withdrawn, request);
+}
+
 static void on_withdrawn(void *userdata, struct watched *w,
 			 const struct enrol_outcome *outcome)
 {
 	struct request *request = userdata;
 
+	if (is_bad_moment(outcome) && ++request->n_tries < MAX_TRIES &&
+	    submit(request, w) == 0)
+		return;
 	if (outcome->result == INJECT_DONE || outcome->result == INJECT_GONE)
 		ledger_forget(request->ledger, w->process.id);
 	else
@@ -53,12 +88,9 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 				     void (*done)(void *userdata),
 				     void *userdata)
 {
-	const struct ledger_process *p = ledger_process(env->ledger,
-							w->process.id);
 	struct request *request;
-	int r;
 
-	if (!p)
+	if (!ledger_process(env->ledger, w->process.id))
 		return WITHDRAW_NOTHING;
 	if (process_is_gone(&w->process)) {
 		ledger_forget(env->ledger, w->process.id);
@@ -73,13 +105,11 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 	request = malloc(sizeof(*request));
 	if (!request)
 		return WITHDRAW_KEPT;
-	*request = (struct request){ env->ledger, done, userdata };
-	r = p->whole ? enrol_submit(env->enrol, w, INJECT_UNMERGE_ANY, NULL, 0,
-				    on_withdrawn, request)
-		     : enrol_submit(env->enrol, w, INJECT_UNMERGEABLE,
-				    p->ranges.v, p->ranges.n, on_withdrawn,
-				    request);
-	if (r) {
+	*request = (struct request){ .ledger = env->ledger,
+				     .enrol = env->enrol,
+				     .done = done,
+				     .userdata = userdata };
+	if (submit(request, w)) {
 		free(request);
 		return WITHDRAW_KEPT;
 	}
