@@ -9,7 +9,14 @@
 
 #include <errno.h>
 #include <sys/random.h>
+
+/* The library picks the best instructions of this CPU only if asked to: 83
+ * instead of 750 ns for a page with AVX2. */
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h>
+#else
 #include <xxhash.h>
+#endif
 
 _Static_assert(STRONG_SECRET_BYTES >= XXH3_SECRET_SIZE_MIN,
 	       "XXH3 takes no shorter secret");
