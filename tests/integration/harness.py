@@ -375,16 +375,18 @@ def need_ksm():
 
 def attempt(function):
     """Run one test; its daemons' last words are printed if it fails."""
-    with contextlib.closing(Test()) as test:
-        try:
-            function(test)
-        except Skip:
-            raise
-        except Exception:
+    test = Test()
+    try:
+        function(test)
+    except BaseException as e:
+        if not isinstance(e, Skip):
             for daemon in test.daemons:
                 for line in daemon.log().splitlines()[-30:]:
                     print(f"# log: {line}")
-            raise
+        with contextlib.suppress(Failed):   # what failed first is told
+            test.close()
+        raise
+    test.close()
 
 
 def run_one(function, needs):
