@@ -323,11 +323,15 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* A pulse that is cut short says nothing about its pages: the promise stays,
+ * and is worth another one when merging goes on. */
 void merge_pause(struct merge *merge, bool pause)
 {
 	merge->paused = pause;
-	if (pause && merge->stage == MERGE_PULSING)
-		pulse_finish(merge, PULSE_TIMEOUT);
+	if (!pause || merge->stage != MERGE_PULSING)
+		return;
+	pulser_end(merge->env.pulser, PULSE_TIMEOUT);
+	merge->stage = MERGE_IDLE;
 }
 
 void merge_close(struct merge *merge)
