@@ -43,7 +43,12 @@
 #define KIND_UNIQUE UINT32_MAX
 #define KIND_ZERO   (UINT32_MAX - 1)
 
-enum registration { REGISTER_NOT, REGISTER_MADVISE, REGISTER_PRCTL };
+enum registration {
+	REGISTER_NOT,
+	REGISTER_MADVISE,
+	REGISTER_PRCTL,
+	REGISTER_EXACT,
+};
 
 struct options {
 	uint64_t size_mib;
@@ -200,6 +205,29 @@ static void *map_books(uint64_t bytes)
 	return p;
 }
 
+static void register_range(void *p, uint64_t bytes)
+{
+	if (madvise(p, bytes, MADV_MERGEABLE) < 0)
+		err(2, "MADV_MERGEABLE");
+}
+
+/* Duplicates and zero pages only: nobody could choose better. */
+static void register_exact(const struct workload *w)
+{
+	uint64_t run_bytes = w->opt.run_pages * PAGE_BYTES;
+	uint64_t from = 0;
+
+	for (uint64_t run = 0; run <= w->n_runs; run++) {
+		char *p = (char *)w->memory + from * run_bytes;
+
+		if (run < w->n_runs && w->kinds[run] != KIND_UNIQUE)
+			continue;
+		if (run > from)
+			register_range(p, (run - from) * run_bytes);
+		from = run + 1;
+	}
+}
+
 static void workload_make(struct workload *w)
 {
 	uint64_t bytes = w->opt.size_mib << 20;
@@ -218,9 +246,10 @@ static void workload_make(struct workload *w)
 	w->memory = map(bytes);
 	choose_places(w);
 
-	if (w->opt.registration == REGISTER_MADVISE &&
-	    madvise(w->memory, bytes, MADV_MERGEABLE) < 0)
-		err(2, "MADV_MERGEABLE");
+	if (w->opt.registration == REGISTER_MADVISE)
+		register_range(w->memory, bytes);
+	if (w->opt.registration == REGISTER_EXACT)
+		register_exact(w);
 	if (w->opt.registration == REGISTER_PRCTL &&
 	    prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0) < 0)
 		err(2, "PR_SET_MEMORY_MERGE");
@@ -289,8 +318,9 @@ static void usage(FILE *f)
 	      "  --seed N              equal seeds, equal duplicates (1)\n"
 	      "  --id K                makes all else differ (0)\n"
 	      "  --same-place yes|no   duplicates at the same offsets (no)\n"
-	      "  --register no|madvise|prctl\n"
-	      "                        make the memory mergeable itself (no)\n"
+	      "  --register no|madvise|prctl|exact\n"
+	      "                        make the memory mergeable itself (no);\n"
+	      "                        exact: what has equals, and no more\n"
 	      "Fills the mapping, prints `ready`, then answers to the lines\n"
 	      "verify, count, where, write N on its standard input; at its\n"
 	      "end verifies every page and exits with 0 (intact) or 1.\n",
@@ -331,7 +361,8 @@ static unsigned int parse_name(const char *text, const char *const *names)
 static void parse_options(int argc, char **argv, struct options *opt)
 {
 	static const char *const yes_no[] = { "no", "yes", NULL };
-	static const char *const how[] = { "no", "madvise", "prctl", NULL };
+	static const char *const how[] = { "no", "madvise", "prctl", "exact",
+					   NULL };
 	static const struct option longopts[] = {
 		{ "size", required_argument, NULL, 's' },
 		{ "dup", required_argument, NULL, 'd' },
