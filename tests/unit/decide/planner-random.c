@@ -268,7 +268,7 @@ static void run_small(struct sample *s)
 static void test_no_plan_with_as_many_ranges_is_better(void **state)
 {
 	(void)state;
-	seeds(run_small, 20000);
+	seeds(run_small, 4000);
 }
 
 static void run_large(struct sample *s)
@@ -284,7 +284,7 @@ static void run_large(struct sample *s)
 static void test_promises_hold_with_khugepaged_at_work(void **state)
 {
 	(void)state;
-	seeds(run_large, 1500);
+	seeds(run_large, 300);
 }
 
 /* What a plan has enrolled stays the plan: the next one asks for no more. */
@@ -304,7 +304,7 @@ static void run_again(struct sample *s)
 static void test_planning_again_keeps_the_limit(void **state)
 {
 	(void)state;
-	seeds(run_again, 3000);
+	seeds(run_again, 1000);
 }
 
 int main(void)

@@ -101,67 +101,68 @@ static void plan(const struct memory *m, const char *text,
 	vec_free(&ranges);
 }
 
+static const struct {
+	const char *text;
+	uint32_t max;
+	const char *plan;
+} drawings[] = {
+	{ "", 9, "" },
+	{ "----", 9, "...." },
+	{ "--ee--", 9, "......" },
+	/* one page is worth two mappings */
+	{ "--d--", 9, "..#.." },
+	{ "-dddd", 9, ".####" },
+	/* a gap of seven pages costs as much as two mappings */
+	{ "d-------d", 9, "#########" },
+	{ "d--------d", 9, "#........#" },
+	/* not over what is not mapped */
+	{ "d d", 9, "#.#" },
+	{ "d- -d", 9, "#...#" },
+	/* nor over what may not be marked between two mappings */
+	{ "dd -- dd", 9, "##....##" },
+	/* what is mergeable already is a neighbour for nothing */
+	{ "ed", 9, ".#" },
+	{ "de", 9, "#." },
+	{ "e--d", 9, ".###" },
+	{ "d--e--d", 9, "###.###" },
+	{ "ede", 9, ".#." },
+	{ "e-e", 9, ".#." },
+	{ "e--------e", 9, ".........." },
+	/* the smallest gaps go first, as few as possible */
+	{ "d---------d----------d", 2, "###########..........#" },
+	{ "d----------d---------d", 2, "#..........###########" },
+	{ "d---------d---------d", 2, "###########.........#" },
+	{ "d---------d---------d", 1, "#####################" },
+	{ "d---------d---------d", 3, "#.........#.........#" },
+	/* what cannot be joined: the most duplicates stay */
+	{ "d dd ddd", 2, "..##.###" },
+	{ "dd dd dd", 2, "##.##..." },
+	{ "ddd dd d", 1, "###....." },
+	{ "ddd", 0, "..." },
+	/* what is enrolled counts, and is never taken back */
+	{ "e ddd", 1, "....." },
+	{ "e ddd", 2, "..###" },
+	{ "e e e d", 3, "......." },
+	{ "e e e d", 2, "......." },
+	{ "ed ddd", 1, ".#...." },
+	/* two enrolled ones joined make room for a third */
+	{ "e---------e d", 2, ".#########..#" },
+};
+
 static void test_drawn(void **state)
 {
-	static const struct {
-		const char *text;
-		uint32_t max;
-		const char *plan;
-	} cases[] = {
-		{ "", 9, "" },
-		{ "----", 9, "...." },
-		{ "--ee--", 9, "......" },
-		/* one page is worth two mappings */
-		{ "--d--", 9, "..#.." },
-		{ "-dddd", 9, ".####" },
-		/* a gap of seven pages costs as much as two mappings */
-		{ "d-------d", 9, "#########" },
-		{ "d--------d", 9, "#........#" },
-		/* not over what is not mapped */
-		{ "d d", 9, "#.#" },
-		{ "d- -d", 9, "#...#" },
-		/* nor over what may not be marked between two mappings */
-		{ "dd -- dd", 9, "##....##" },
-		/* what is mergeable already is a neighbour for nothing */
-		{ "ed", 9, ".#" },
-		{ "de", 9, "#." },
-		{ "e--d", 9, ".###" },
-		{ "d--e--d", 9, "###.###" },
-		{ "ede", 9, ".#." },
-		{ "e-e", 9, ".#." },
-		{ "e--------e", 9, ".........." },
-		/* the smallest gaps go first, as few as possible */
-		{ "d---------d----------d", 2, "###########..........#" },
-		{ "d----------d---------d", 2, "#..........###########" },
-		{ "d---------d---------d", 2, "###########.........#" },
-		{ "d---------d---------d", 1, "#####################" },
-		{ "d---------d---------d", 3, "#.........#.........#" },
-		/* what cannot be joined: the most duplicates stay */
-		{ "d dd ddd", 2, "..##.###" },
-		{ "dd dd dd", 2, "##.##..." },
-		{ "ddd dd d", 1, "###....." },
-		{ "ddd", 0, "..." },
-		/* what is enrolled counts, and is never taken back */
-		{ "e ddd", 1, "....." },
-		{ "e ddd", 2, "..###" },
-		{ "e e e d", 3, "......." },
-		{ "e e e d", 2, "......." },
-		{ "ed ddd", 1, ".#...." },
-		/* two enrolled ones joined make room for a third */
-		{ "e---------e d", 2, ".#########..#" },
-	};
 	char drawn[MAX_ALL];
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct memory m = memory_of(cases[i].text);
-		struct plan_limits limits = { .max_ranges = cases[i].max };
+	for (size_t i = 0; i < ARRAY_SIZE(drawings); i++) {
+		struct memory m = memory_of(drawings[i].text);
+		struct plan_limits limits = { .max_ranges = drawings[i].max };
 
-		plan(&m, cases[i].text, &limits, drawn);
-		if (strcmp(drawn, cases[i].plan))
-			printf("# \"%s\" at most %u\n", cases[i].text,
-			       cases[i].max);
-		assert_string_equal(drawn, cases[i].plan);
+		plan(&m, drawings[i].text, &limits, drawn);
+		if (strcmp(drawn, drawings[i].plan))
+			printf("# \"%s\" at most %u\n", drawings[i].text,
+			       drawings[i].max);
+		assert_string_equal(drawn, drawings[i].plan);
 		memory_clear(&m);
 	}
 }

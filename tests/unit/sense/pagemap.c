@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "need.h"
 #include "process.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
@@ -40,9 +41,10 @@ static int setup(void **state)
 	struct range nothing = { 0x10000, 0x11000 };
 
 	(void)state;
-	if (root_open("", &root) || process_of(getpid(), &self))
+	if (root_open("", &root))
 		return -1;
-	has_scan = pagemap_regions(&self, nothing, 0, true, &none) == 0;
+	has_scan = process_of(getpid(), &self) == 0 &&
+		   pagemap_regions(&self, nothing, 0, true, &none) == 0;
 	return 0;
 }
 
@@ -106,12 +108,14 @@ static void test_regions_with_pages(bool scan)
 static void test_regions_by_walk(void **state)
 {
 	(void)state;
+	need_pidfd();
 	test_regions_with_pages(false);
 }
 
 static void test_regions_by_scan(void **state)
 {
 	(void)state;
+	need_pidfd();
 	if (!has_scan) {
 		print_message("no PAGEMAP_SCAN before Linux 6.7\n");
 		skip();
@@ -125,6 +129,7 @@ static void test_mappings_meet_in_a_region(void **state)
 	const size_t size = 2 * REGION_BYTES, half = 3 * REGION_BYTES / 2;
 
 	(void)state;
+	need_pidfd();
 	for (int scan = 0; scan <= has_scan; scan++) {
 		struct pagemap_regions regions = { 0 };
 		char *p = map_aligned(size);
@@ -152,6 +157,7 @@ static void test_only_anonymous_pages_count(void **state)
 	char *p = mmap(NULL, 4 * PAGE_BYTES, RW, MAP_PRIVATE, fd, 0);
 
 	(void)state;
+	need_pidfd();
 	assert_true(p != MAP_FAILED);
 	for (int scan = 0; scan <= has_scan; scan++) {
 		struct pagemap_regions regions = { 0 };
@@ -183,6 +189,7 @@ static void test_huge_and_empty(void **state)
 	struct range r = range_of(p, size);
 
 	(void)state;
+	need_pidfd();
 	if (p == MAP_FAILED) {
 		print_message("no room for 32 TiB of addresses\n");
 		skip();
@@ -212,6 +219,7 @@ static void test_entries_of_a_region(void **state)
 	char *p = map_aligned(REGION_BYTES);
 
 	(void)state;
+	need_pidfd();
 	p[0] = 1;
 	p[511 * PAGE_BYTES] = 1;
 	assert_int_equal(pagemap_read(&self, (uintptr_t)p, entries), 0);
@@ -249,6 +257,7 @@ static void test_forked_pages_are_shared(void **state)
 	pid_t pid;
 
 	(void)state;
+	need_pidfd();
 	p[0] = 1;
 	p[PAGE_BYTES] = 1;
 	pid = child_begin();
@@ -276,6 +285,7 @@ static void test_of_a_process_that_is_gone(void **state)
 	pid_t pid;
 
 	(void)state;
+	need_pidfd();
 	memset(p, 1, REGION_BYTES);
 	pid = child_begin();
 	assert_int_equal(process_of(pid, &child), 0);

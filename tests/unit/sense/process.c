@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "faketree.h"
+#include "need.h"
 
 #define STAT_TAIL                                                              \
 	" S 1 42 42 0 -1 %lu 10 11 12 13 14 15 16 17 20 0 1 0 %s 19 20 21\n"
@@ -279,6 +280,7 @@ static void test_a_process_is_held_until_it_goes(void **state)
 	pid_t pid;
 
 	(void)state;
+	need_pidfd();
 	assert_int_equal(root_open("", &real), 0);
 	id = child(&pid);
 	other = id;
@@ -310,6 +312,7 @@ static void test_exec_is_a_kind_of_going(void **state)
 	pid_t pid;
 
 	(void)state;
+	need_pidfd();
 	assert_int_equal(root_open("", &real), 0);
 	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
 	pid = fork();

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "need.h"
 #include "pfnset.h"
 
 static const struct pagemask none;
@@ -53,8 +54,10 @@ static int teardown(void **state)
 static pid_t child_begin(struct process *ret)
 {
 	struct process_stat st;
-	pid_t pid = fork();
+	pid_t pid;
 
+	need_pidfd();
+	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -74,14 +77,6 @@ static void child_end(pid_t pid, struct process *process)
 	process_close(process);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-static void need_frames(void)
-{
-	if (geteuid() != 0) {
-		print_message("frame numbers are shown to root only\n");
-		skip();
-	}
 }
 
 static void look_all(const struct process *p, const struct pagemask *merged,

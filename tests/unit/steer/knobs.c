@@ -279,8 +279,8 @@ static void test_a_file_that_cannot_be_written(void **state)
 
 	(void)state;
 	faketree_path(KSM "sleep_millisecs", path, sizeof(path));
-	if (mount(path, path, NULL, MS_BIND, NULL) < 0 ||
-	    mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL)) {
+	if (mount(path, path, "none", MS_BIND, "") < 0 ||
+	    mount(path, path, "none", MS_BIND | MS_REMOUNT | MS_RDONLY, "")) {
 		umount(path);
 		print_message("needs a mount, which takes root\n");
 		skip();
@@ -307,8 +307,8 @@ static void test_a_restore_that_fails_is_tried_again(void **state)
 	knobs_set(knobs, KNOB_SLEEP_MILLISECS, 5);
 	knobs_set(knobs, KNOB_RUN, 1);
 	faketree_path(KSM "sleep_millisecs", path, sizeof(path));
-	if (mount(path, path, NULL, MS_BIND, NULL) < 0 ||
-	    mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL)) {
+	if (mount(path, path, "none", MS_BIND, "") < 0 ||
+	    mount(path, path, "none", MS_BIND | MS_REMOUNT | MS_RDONLY, "")) {
 		umount(path);
 		print_message("needs a mount, which takes root\n");
 		skip();
