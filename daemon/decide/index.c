@@ -344,6 +344,13 @@ int index_put(struct index *index, uint32_t key, struct page_ref ref,
 	return entry_place(index, e, hash) ? INDEX_NEW : INDEX_LOST;
 }
 
+void index_prefetch(const struct index *index, uint32_t key)
+{
+	uint64_t home = home_of(hash_of(index, key), index->n_buckets);
+
+	__builtin_prefetch(&index->buckets[home]);
+}
+
 void index_mark_duplicate(struct index *index, uint32_t key)
 {
 	uint64_t *s = slot_find(index, hash_of(index, key));

@@ -63,6 +63,9 @@ int index_put(struct index *index, uint32_t key, struct page_ref ref,
 int index_get(const struct index *index, uint32_t key,
 	      struct index_hit *ret_hit);
 
+/* @key will be looked up soon: have its bucket in the cache by then. */
+void index_prefetch(const struct index *index, uint32_t key);
+
 /* The settle stage found that the pages of @key really are equal. */
 void index_mark_duplicate(struct index *index, uint32_t key);
 

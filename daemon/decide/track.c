@@ -351,6 +351,9 @@ int track_look(struct track *track, uint32_t number, const struct look *look)
 	if (r)
 		return r;
 	region->huge = look->huge;
+	for (unsigned int i = pagemask_next(&look->checked, 0);
+	     i < REGION_PAGES; i = pagemask_next(&look->checked, i + 1))
+		index_prefetch(track->index, key_of(region, look->crc[i]));
 	merged_update(track, region, look);
 	for (unsigned int i = pagemask_next(&region->known, 0);
 	     i < REGION_PAGES; i = pagemask_next(&region->known, i + 1)) {

@@ -85,23 +85,43 @@ void reader_masks(const struct vmas *vmas, uint64_t base,
 	}
 }
 
-/* Checksums of the pages in @mask, in batches as engines like them. */
-static void checksum_mask(const struct reader *reader,
-			  const struct pagemask *mask,
-			  const struct worker *worker, uint32_t *crc)
-{
-	const void *pages[REGION_PAGES];
-	uint32_t out[REGION_PAGES];
-	unsigned int n = 0;
+/*
+ * Pages are copied and checksummed in blocks of one mask word, 256 KiB: what
+ * was just copied is still in the second-level cache then, and a checksum of
+ * it takes 90 ns instead of 150 (tests/bench/crc.c).
+ */
+#define BLOCK_PAGES 64U
 
-	for (unsigned int i = pagemask_next(mask, 0); i < REGION_PAGES;
-	     i = pagemask_next(mask, i + 1))
-		pages[n++] = worker->pages + i * PAGE_BYTES;
-	reader->engine->pages(pages, n, out);
+/*
+ * Copy the pages of @mask in block @block to the front of worker->pages, and
+ * checksum them into @crc, the block's part. *@mask loses what could not be
+ * read.
+ */
+static int block_read(const struct reader *reader,
+		      const struct process *process, uint64_t base,
+		      uint64_t *mask, struct worker *worker, uint32_t *crc)
+{
+	struct pagemask pages = { .words = { *mask } };
+	const void *list[BLOCK_PAGES];
+	uint32_t out[BLOCK_PAGES];
+	unsigned int n = 0;
+	int r;
+
+	if (!*mask)
+		return 0;
+	r = vmread_region(process, base, &pages, worker->pages);
+	if (r)
+		return r;
+	*mask = pages.words[0];
+	for (unsigned int i = pagemask_next(&pages, 0); i < BLOCK_PAGES;
+	     i = pagemask_next(&pages, i + 1))
+		list[n++] = worker->pages + i * PAGE_BYTES;
+	reader->engine->pages(list, n, out);
 	n = 0;
-	for (unsigned int i = pagemask_next(mask, 0); i < REGION_PAGES;
-	     i = pagemask_next(mask, i + 1))
+	for (unsigned int i = pagemask_next(&pages, 0); i < BLOCK_PAGES;
+	     i = pagemask_next(&pages, i + 1))
 		crc[i] = out[n++];
+	return 0;
 }
 
 /* Sort the pages of a region: what must be read, what is known already. */
@@ -148,10 +168,14 @@ int reader_look(const struct reader *reader, const struct process *process,
 	if (r)
 		return r > 0 ? READER_GONE : r;
 	look_plan(reader, worker->pagemap, merged, look, &read);
-	r = vmread_region(process, base, &read, worker->pages);
-	if (r)
-		return r > 0 ? READER_GONE : r;
-	checksum_mask(reader, &read, worker, look->crc);
+	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
+		r = block_read(reader, process,
+			       base + b * BLOCK_PAGES * PAGE_BYTES,
+			       &read.words[b], worker,
+			       &look->crc[b * BLOCK_PAGES]);
+		if (r)
+			return r > 0 ? READER_GONE : r;
+	}
 	for (unsigned int i = pagemask_next(&read, 0); i < REGION_PAGES;
 	     i = pagemask_next(&read, i + 1)) {
 		pagemask_set(&look->checked, i);
@@ -163,12 +187,39 @@ int reader_look(const struct reader *reader, const struct process *process,
 	return 0;
 }
 
+/* The second look at the pages of one block that are in the worker's hands. */
+static void block_settle(const struct reader *reader,
+			 const struct worker *worker, unsigned int block,
+			 const uint32_t *crc, struct pagemask *pages,
+			 struct reader_settle *settle)
+{
+	unsigned int first = block * BLOCK_PAGES;
+
+	for (unsigned int i = pagemask_next(pages, first);
+	     i < first + BLOCK_PAGES; i = pagemask_next(pages, i + 1)) {
+		const void *page = worker->pages + (i - first) * PAGE_BYTES;
+
+		if (crc[i - first] != settle->crc[i]) {
+			pagemask_clear(pages, i);
+			continue;
+		}
+		settle->pfn[i] = pagemap_pfn(worker->pagemap[i]);
+		if (!pagemap_is_exclusive(worker->pagemap[i]))
+			pagemask_set(&settle->shared, i);
+		if (settle->crc[i] == CHECKSUM_ZERO_PAGE &&
+		    checksum_is_zero(page))
+			pagemask_set(&settle->zero, i);
+		else
+			settle->hash[i] = strong_hash(&reader->key, page);
+	}
+}
+
 int reader_settle(const struct reader *reader, const struct process *process,
 		  uint64_t base, struct worker *worker,
 		  struct reader_settle *settle)
 {
 	struct pagemask pages = settle->pages;
-	uint32_t crc[REGION_PAGES];
+	uint32_t crc[BLOCK_PAGES];
 	int r = pagemap_read(process, base, worker->pagemap);
 
 	if (r)
@@ -177,27 +228,15 @@ int reader_settle(const struct reader *reader, const struct process *process,
 	     i = pagemask_next(&pages, i + 1))
 		if (!pagemap_is_anon(worker->pagemap[i]))
 			pagemask_clear(&pages, i);
-	r = vmread_region(process, base, &pages, worker->pages);
-	if (r)
-		return r > 0 ? READER_GONE : r;
-	checksum_mask(reader, &pages, worker, crc);
 	memset(&settle->zero, 0, sizeof(settle->zero));
 	memset(&settle->shared, 0, sizeof(settle->shared));
-	for (unsigned int i = pagemask_next(&pages, 0); i < REGION_PAGES;
-	     i = pagemask_next(&pages, i + 1)) {
-		const void *page = worker->pages + i * PAGE_BYTES;
-
-		if (crc[i] != settle->crc[i]) {
-			pagemask_clear(&pages, i);
-			continue;
-		}
-		settle->pfn[i] = pagemap_pfn(worker->pagemap[i]);
-		if (!pagemap_is_exclusive(worker->pagemap[i]))
-			pagemask_set(&settle->shared, i);
-		if (crc[i] == CHECKSUM_ZERO_PAGE && checksum_is_zero(page))
-			pagemask_set(&settle->zero, i);
-		else
-			settle->hash[i] = strong_hash(&reader->key, page);
+	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
+		r = block_read(reader, process,
+			       base + b * BLOCK_PAGES * PAGE_BYTES,
+			       &pages.words[b], worker, crc);
+		if (r)
+			return r > 0 ? READER_GONE : r;
+		block_settle(reader, worker, b, crc, &pages, settle);
 	}
 	settle->pages = pages;
 	return 0;
