@@ -4,11 +4,12 @@
  *
  * Reads through /proc/PID/mem: FOLL_GET, so that a merged or fork-shared page
  * stays shared. process_vm_readv(2) is not used, not even for pages that are
- * exclusively mapped: it is a third faster, but pins (FOLL_PIN). That
- * un-shares a page that was merged or forked between pagemap and the read,
- * and sets MMF_HAS_PINNED in the target's mm for the rest of its life, after
- * which every fork of the target checks each page for pins
- * (mm/gup.c, mm_set_has_pinned_flag(); tests/contract/vmread.c measures both).
+ * exclusively mapped: it is a fifth to a third faster, but pins (FOLL_PIN),
+ * and so un-shares what was merged or forked between the look at pagemap and
+ * the read: a prefork server that forks at that moment would lose the sharing
+ * of up to a block of pages. (What one might fear beyond that, a slower fork
+ * for the rest of the target's life because of MMF_HAS_PINNED, was measured
+ * and is not there: x1.00, tests/contract/vmread.c.)
  *
  * A page may change while it is copied. That is harmless: a checksum is a
  * hint, and the kernel compares bytes before it merges.
