@@ -10,13 +10,15 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <ksmd-plus/inject.h>
 
@@ -61,8 +63,9 @@ static void protect(const struct root *root)
 {
 	sigset_t all;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	/* by the system call: libc leaves out the two that it uses itself */
+	memset(&all, 0xff, sizeof(all));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, _NSIG / 8);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
 		log_warning("Cannot lock my memory (errno %d), ignoring",
 			    errno);

@@ -28,11 +28,15 @@ static const char *link_of(pid_t pid, const char *fd)
 	return text;
 }
 
-/* Only what it was given, and what it opened itself. */
-static void test_descriptors(struct inject *inject)
+struct descriptors {
+	unsigned int n;
+	unsigned int n_sockets;
+	unsigned int n_foreign;
+};
+
+static struct descriptors descriptors_count(pid_t pid)
 {
-	pid_t pid = inject_pid(inject);
-	unsigned int n = 0, n_sockets = 0, n_foreign = 0;
+	struct descriptors c = { 0 };
 	struct dirent *de;
 	char path[64];
 	DIR *d;
@@ -44,18 +48,32 @@ static void test_descriptors(struct inject *inject)
 
 		if (de->d_name[0] == '.')
 			continue;
-		n++;
+		c.n++;
 		if (!strncmp(link, "socket:", 7))
-			n_sockets++;
+			c.n_sockets++;
 		else if (atoi(de->d_name) > INJECT_FD &&
 			 strcmp(link, "/proc") && strcmp(link, "/sys"))
-			n_foreign++;
+			c.n_foreign++;
 	}
 	if (d)
 		closedir(d);
-	check(n > 0 && n_sockets == 1 && !n_foreign, "no descriptor leaks",
-	      "%u descriptors, %u sockets, %u foreign", n, n_sockets,
-	      n_foreign);
+	return c;
+}
+
+/* Only what it was given, and what it opened itself; files that it reads when
+ * it starts are open for a moment, a leak is for ever. */
+static void test_descriptors(struct inject *inject)
+{
+	pid_t pid = inject_pid(inject);
+	struct descriptors c = descriptors_count(pid);
+
+	for (int i = 0; i < 500 && c.n_foreign; i++) {
+		usleep(10000);
+		c = descriptors_count(pid);
+	}
+	check(c.n > 0 && c.n_sockets == 1 && !c.n_foreign,
+	      "no descriptor leaks", "%u descriptors, %u sockets, %u foreign",
+	      c.n, c.n_sockets, c.n_foreign);
 	check(!strcmp(link_of(pid, "0"), "/dev/null"), "its input is empty",
 	      "%s", link_of(pid, "0"));
 }
@@ -78,10 +96,9 @@ static void test_surroundings(struct inject *inject)
 		fclose(f);
 	check(getsid(pid) == pid, "it has a session of its own", "%d",
 	      getsid(pid));
-	/* SIGKILL and SIGSTOP cannot be blocked; libc ignores its own two. */
-	check((blocked | ignored | 1ULL << (SIGKILL - 1) |
-	       1ULL << (SIGSTOP - 1)) == ~0ULL &&
-		      (ignored & ~(3ULL << 31)) == 0,
+	/* SIGKILL and SIGSTOP cannot be blocked */
+	check((blocked | 1ULL << (SIGKILL - 1) | 1ULL << (SIGSTOP - 1)) ==
+		      ~0ULL,
 	      "no signal reaches it", "blocked %llx, ignored %llx", blocked,
 	      ignored);
 	check(locked > 0, "its memory is locked", "%llu kB", locked);
