@@ -8,8 +8,8 @@
  * and so un-shares what was merged or forked between the look at pagemap and
  * the read: a prefork server that forks at that moment would lose the sharing
  * of up to a block of pages. (What one might fear beyond that, a slower fork
- * for the rest of the target's life because of MMF_HAS_PINNED, was measured
- * and is not there: x1.00, tests/contract/vmread.c.)
+ * for the rest of the target's life because of MMF_HAS_PINNED, is lost in the
+ * noise of the measurement: tests/contract/vmread.c.)
  *
  * A page may change while it is copied. That is harmless: a checksum is a
  * hint, and the kernel compares bytes before it merges.
