@@ -173,11 +173,14 @@ def filters_and_oddities(t):
         Kind("vast"), Kind("family")])
 
 
-def under_load(t):
-    """140 threads that want a CPU; nice, so that ksmd and the test get one
-    too."""
-    hostile(t, [Kind("threads"), Kind("ticker"), Kind("rseq"),
-                Kind("mapper"), Kind("forker")], nice=10)
+def threads_under_load(t):
+    """130 threads that want a CPU; nice, so that ksmd gets one too."""
+    hostile(t, [Kind("threads")], nice=10)
+
+
+def signals_and_changes_under_load(t):
+    hostile(t, [Kind("ticker"), Kind("rseq"), Kind("mapper"), Kind("forker")],
+            nice=10)
 
 
 def hard_to_catch(t):
@@ -285,5 +288,6 @@ def exits_in_the_middle(t):
 
 
 if __name__ == "__main__":
-    harness.run(blocked_calls, filters_and_oddities, under_load, hard_to_catch,
+    harness.run(blocked_calls, filters_and_oddities, threads_under_load,
+                signals_and_changes_under_load, hard_to_catch,
                 stopped_and_traced, exits_in_the_middle)

@@ -77,6 +77,7 @@ def observing_changes_nothing(t):
     pair = merged_pair(t)
     clan = t.target("family", "--size", "16", "--children", "3")
     pids = [p.pid for p in pair] + harness.family_of(clan.pid)
+    time.sleep(1)               # its children touch what they need first
     before = {pid: (page_frames(pid), sizes(pid)) for pid in pids}
     knobs = harness.knobs()
     cow, migrated = harness.cow_ksm(), vmstat("pgmigrate_success")
