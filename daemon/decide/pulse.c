@@ -9,6 +9,9 @@
 /* With the promise kept, wait this long for more than was promised, beside
  * the time that ksmd sleeps. */
 #define QUIET_USEC (20 * USEC_PER_MSEC)
+/* On top of what the work may take: ksmd is nicer than others, and may wait
+ * long for a CPU. Nothing is lost meanwhile, only no round begins. */
+#define STARVING_USEC (30 * USEC_PER_SEC)
 /* First guess, between a merged page's cost and a merging one's. */
 #define PAGE_NSEC_GUESS 2000U
 /* The dearest page there is: facts 1.6, times two. */
@@ -40,7 +43,7 @@ void pulse_begin(struct pulse *p, const struct pulse_sample *now,
 		.start = *now,
 		.last = *now,
 		.promised = promised,
-		.deadline_usec = now->now_usec + 10 * USEC_PER_SEC + work_usec,
+		.deadline_usec = now->now_usec + STARVING_USEC + work_usec,
 		.scan_saved = now->saved,
 		.scan_count = now->full_scans,
 		.growth_usec = now->now_usec,

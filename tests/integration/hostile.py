@@ -73,7 +73,7 @@ def rows(daemon):
     return {row["pid"]: row for row in daemon.ctl_json("list")}
 
 
-def wait_merged(daemon, pairs, seconds=60):
+def wait_merged(daemon, pairs, seconds=120):
     """Until all that shall be merged is; says who is not."""
     left = [(kind, p) for kind, p in pairs if kind.expect == "merged"]
     deadline = time.monotonic() + seconds
@@ -175,12 +175,12 @@ def filters_and_oddities(t):
 
 def threads_under_load(t):
     """130 threads that want a CPU; nice, so that ksmd gets one too."""
-    hostile(t, [Kind("threads")], nice=10)
+    hostile(t, [Kind("threads")], nice=19)
 
 
 def signals_and_changes_under_load(t):
     hostile(t, [Kind("ticker"), Kind("rseq"), Kind("mapper"), Kind("forker")],
-            nice=10)
+            nice=19)
 
 
 def hard_to_catch(t):

@@ -206,7 +206,7 @@ static void test_a_ksmd_that_does_not_move_ends_by_time(void **state)
 		now.now_usec += 20000;
 	assert_int_equal(pulse_step(&pulse, &now), PULSE_TIMEOUT);
 	/* four scans of the dearest pages at half a CPU, and not for ever */
-	assert_in_range(now.now_usec - begun, 112000000, 150000000);
+	assert_in_range(now.now_usec - begun, 112000000, 180000000);
 }
 
 static void test_nothing_promised_ends_at_once(void **state)
@@ -241,7 +241,7 @@ static void test_counters_that_fall_do_no_harm(void **state)
 		verdict = pulse_step(&pulse, &now);
 		assert_true(pulse.pace.sleep_msec > 0);
 	} while (verdict == PULSE_GO_ON && now.now_usec < 3600000000);
-	assert_int_equal(verdict, PULSE_TIMEOUT);
+	assert_true(verdict == PULSE_TIMEOUT || verdict == PULSE_STALLED);
 }
 
 /* Linux 6.1 has no pages_scanned: the first guess has to do. */
