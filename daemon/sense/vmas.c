@@ -137,3 +137,62 @@ int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all)
 		return r;
 	return vmas_parse(text, vmas, ret_n_all);
 }
+
+/* Append [start, end) of @v, with its part of what is present; like parts
+ * that touch are joined, as the kernel joins mappings. */
+static int part_add(struct vmas *parts, const struct vma *v, uint64_t start,
+		    uint64_t end, bool mergeable)
+{
+	struct vma *last = parts->n ? &parts->v[parts->n - 1] : NULL;
+	struct vma part = *v;
+
+	if (start >= end)
+		return 0;
+	part.start = start;
+	part.end = end;
+	part.mergeable = mergeable;
+	part.rss = MIN(v->rss, end - start);
+	part.huge = MIN(v->huge, end - start);
+	if (last && last->end == start && last->mergeable == mergeable &&
+	    last->thp_eligible == v->thp_eligible) {
+		last->end = end;
+		last->rss += part.rss;
+		last->huge += part.huge;
+		return 0;
+	}
+	return vec_push(parts, part);
+}
+
+int vmas_mark(struct vmas *vmas, const struct range *ranges, size_t n)
+{
+	struct vmas parts = { 0 };
+	size_t at = 0;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < vmas->n; i++) {
+		const struct vma *v = &vmas->v[i];
+		uint64_t from = v->start;
+
+		while (at < n && ranges[at].end <= v->start)
+			at++;
+		for (size_t k = at; !r && k < n && ranges[k].start < v->end;
+		     k++) {
+			uint64_t start = MAX(ranges[k].start, v->start);
+			uint64_t end = MIN(ranges[k].end, v->end);
+
+			r = part_add(&parts, v, from, start, v->mergeable);
+			if (!r)
+				r = part_add(&parts, v, start, end, true);
+			from = end;
+		}
+		if (!r)
+			r = part_add(&parts, v, from, v->end, v->mergeable);
+	}
+	if (r) {
+		vec_free(&parts);
+		return r;
+	}
+	vec_free(vmas);
+	*vmas = parts;
+	return 0;
+}

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <ksmd-plus/types.h>
+
 #include "vec.h"
 
 struct vma {
@@ -38,5 +40,12 @@ enum {
  */
 int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all);
 
-/* The same from the text of an smaps file; for tests and the fuzzer. */
+/*
+ * @ranges, in address order, have been marked mergeable: split the mappings accordingly. madvise()
+ * may have passed over something silently (facts 2.2): the next vmas_read()
+ * knows. 0 or -ENOMEM, then nothing has changed.
+ */
+int vmas_mark(struct vmas *vmas, const struct range *ranges, size_t n);
+
+/* vmas_read() from the text of an smaps file; for tests and the fuzzer. */
 int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all);

@@ -109,8 +109,7 @@ int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 	return 0;
 }
 
-static void operation_finish(struct enrol *enrol,
-			     const struct enrol_outcome *outcome)
+static void operation_finish(struct enrol *enrol, struct enrol_outcome *outcome)
 {
 	struct operation *o = enrol->first;
 
@@ -118,6 +117,7 @@ static void operation_finish(struct enrol *enrol,
 	if (!enrol->first)
 		enrol->last = &enrol->first;
 	enrol->n_pending--;
+	outcome->ranges = o->ranges;
 	o->done(o->userdata, o->watched, outcome);
 	watched_unref(o->watched);
 	free(o);
@@ -210,7 +210,6 @@ static void advance(struct enrol *enrol)
 
 		if (!enrol->path) {
 			outcome.result = INJECT_DONE;
-			outcome.n_done = enrol->first->n;
 		} else if (process_is_gone(&enrol->first->watched->process)) {
 			outcome.result = INJECT_GONE;
 		} else if (enrol->inject) {

@@ -23,7 +23,10 @@ struct enrol_outcome {
 	enum inject_result result; /* DONE, RETRY, SKIP, GONE or FAILED */
 	enum inject_reason reason;
 	int error; /* positive errno of the kernel's refusal */
-	size_t n_done; /* ranges, from the first */
+	/* what was marked: the first @n_done of @ranges, valid during the
+	 * call; none in a dry run */
+	const struct range *ranges;
+	size_t n_done;
 };
 
 /* Called once for each operation, from the loop. */

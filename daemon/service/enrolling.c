@@ -8,7 +8,6 @@
 #include "clock.h"
 #include "enrol.h"
 #include "log.h"
-#include "pool.h"
 #include "track.h"
 #include "vmas.h"
 #include "watch.h"
@@ -20,18 +19,8 @@
 struct enrolling {
 	struct enrolling_env env;
 	unsigned int operations; /* not answered yet */
-	unsigned int jobs;
 	uint64_t late;
 	bool closed;
-};
-
-struct verify_job {
-	struct job job;
-	struct enrolling *enrolling;
-	struct watched *watched;
-	int result;
-	size_t n_mappings;
-	struct vmas vmas;
 };
 
 int enrolling_new(const struct enrolling_env *env, struct enrolling **ret)
@@ -64,66 +53,17 @@ static void turn_end(struct enrolling *e)
 	e->env.done(e->env.userdata, late);
 }
 
-/* --- verify ---------------------------------------------------------------- */
-
-static void verify_run(struct job *job, struct worker *worker)
+/* What took is believed for now: the next pass reads the mappings again. */
+static void marks_note(struct watched *w, const struct enrol_outcome *outcome)
 {
-	struct verify_job *j = (struct verify_job *)job;
+	size_t before = w->vmas.n;
 
-	(void)worker;
-	j->result = vmas_read(j->watched->process.dir, &j->vmas,
-			      &j->n_mappings);
+	if (w->mode == MODE_WHOLE && outcome->result == INJECT_DONE)
+		for (size_t i = 0; i < w->vmas.n; i++)
+			w->vmas.v[i].mergeable = true;
+	if (!vmas_mark(&w->vmas, outcome->ranges, outcome->n_done))
+		w->n_mappings += w->vmas.n - before;
 }
-
-static void verify_done(struct job *job, bool dropped)
-{
-	struct verify_job *j = (struct verify_job *)job;
-	struct enrolling *e = j->enrolling;
-	struct watched *w = j->watched;
-
-	e->jobs--;
-	if (!dropped && j->result == 0 && !w->dropped) {
-		vec_free(&w->vmas);
-		w->vmas = j->vmas;
-		w->n_mappings = j->n_mappings;
-	} else {
-		vec_free(&j->vmas);
-	}
-	watched_unref(w);
-	free(j);
-	if (!dropped && !e->jobs)
-		turn_end(e);
-}
-
-static void verify_submit(struct enrolling *e, struct watched *w)
-{
-	struct verify_job *j = calloc(1, sizeof(*j));
-
-	w->asked = false;
-	if (!j)
-		return;
-	j->job.run = verify_run;
-	j->job.done = verify_done;
-	j->enrolling = e;
-	j->watched = watched_ref(w);
-	e->jobs++;
-	pool_submit(e->env.pool, &j->job);
-}
-
-/* All operations are answered: see what became of them. */
-static void verify_all(struct enrolling *e)
-{
-	size_t n;
-	struct watched *const *list = watch_list(e->env.watch, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (list[i] && !list[i]->gone && list[i]->asked)
-			verify_submit(e, list[i]);
-	if (!e->jobs)
-		turn_end(e);
-}
-
-/* --- enrol ------------------------------------------------------------------ */
 
 static void outcome_note(struct enrolling *e, struct watched *w,
 			 const struct enrol_outcome *outcome)
@@ -132,7 +72,7 @@ static void outcome_note(struct enrolling *e, struct watched *w,
 
 	w->last = INJECT_REASON_NONE;
 	/* what was marked before it stopped is marked all the same */
-	w->asked = outcome->n_done > 0 || outcome->result == INJECT_DONE;
+	marks_note(w, outcome);
 	switch (outcome->result) {
 	case INJECT_RETRY:
 		w->last = outcome->reason;
@@ -169,7 +109,7 @@ static void on_enrolled(void *userdata, struct watched *w,
 
 	outcome_note(e, w, outcome);
 	if (--e->operations == 0 && !e->closed)
-		verify_all(e);
+		turn_end(e);
 }
 
 static bool may_enrol(const struct watched *w, uint64_t now)

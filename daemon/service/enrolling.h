@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * enrolling - one turn: plan, enrol and verify every process that has
- * duplicates
+ * enrolling - one turn: plan and enrol every process that has duplicates
  *
  * Both partners of a merge are enrolled before the same pulse, so a turn ends
- * when every operation has been answered and the mappings of those that were
- * marked have been read again: madvise() lies by silence (facts 2.2), and
- * only VmFlags tell what took.
+ * when every operation has been answered. What madvise() accepted counts as
+ * mergeable from then on. It may have passed over something silently (facts
+ * 2.2), but nothing of what struct vmas lets through; the next pass reads
+ * VmFlags again, and a promise that was too high ends its pulse early.
  */
 #pragma once
 
@@ -17,12 +17,10 @@
 
 struct enrol;
 struct enrolling;
-struct pool;
 struct track;
 struct watch;
 
 struct enrolling_env {
-	struct pool *pool;
 	struct track *track;
 	struct watch *watch;
 	struct enrol *enrol;

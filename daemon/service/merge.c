@@ -39,8 +39,6 @@ struct merge {
 	unsigned int in_flight;
 	struct settle settle;
 	struct enrolling *enrolling;
-	uint64_t
-		late; /* duplicates enrolled after the cycle that settled them */
 	struct merge_counters counters;
 };
 
@@ -365,8 +363,7 @@ int merge_new(const struct merge_env *env, const struct merge_limits *limits,
 		return -ENOMEM;
 	merge->env = *env;
 	merge->limits = *limits;
-	r = enrolling_new(&(struct enrolling_env){ .pool = env->pool,
-						   .track = env->track,
+	r = enrolling_new(&(struct enrolling_env){ .track = env->track,
 						   .watch = env->watch,
 						   .enrol = env->enrol,
 						   .done = on_enrolled,

@@ -64,7 +64,6 @@ struct watched {
 	uint64_t retry_usec; /* not before */
 	unsigned int n_tries;
 	uint64_t wanted_pages; /* duplicates at the last planning */
-	bool asked; /* enrolled in this cycle, to be verified */
 };
 
 struct watch;
