@@ -226,7 +226,7 @@ static void duplicate_judge(struct track *track, struct region *region,
 
 /* The page's checksum is known: does it have a twin? */
 static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
-			const struct look *look)
+			const struct look *look, struct look_result *result)
 {
 	struct region *region = track->regions.v[ref.region];
 	const struct region *other;
@@ -242,6 +242,7 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 		    pagemask_test(&look->shared, ref.page) ||
 		    pagemask_test(&region->rejected, ref.page))
 			return 0;
+		result->n_found++;
 		return candidate_add(track, ref);
 	}
 	r = index_put(track->index, key_of(region, crc), ref, &hit);
@@ -257,6 +258,7 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 	if (!hit.duplicate && (pagemask_test(&look->alias, ref.page) ||
 			       pagemask_test(&region->rejected, ref.page)))
 		return 0;
+	result->n_found++;
 	r = candidate_add(track, ref);
 	return r ? r : candidate_add(track, hit.ref);
 }
@@ -283,7 +285,7 @@ static bool has_room(struct track *track, struct region *region,
 
 /* Store the checksum set of this look; what is gone is forgotten. */
 static int crcs_replace(struct track *track, uint32_t number,
-			const struct look *look)
+			const struct look *look, struct look_result *result)
 {
 	struct region *region = track->regions.v[number];
 	_cleanup_free_ uint32_t *crc = NULL;
@@ -302,10 +304,14 @@ static int crcs_replace(struct track *track, uint32_t number,
 		bool checked = pagemask_test(&look->checked, i) &&
 			       (had || room);
 
+		result->n_checked += checked;
 		if (had && !pagemask_test(&look->present, i)) {
 			page_forget(track, ref, old);
 		} else if (checked || had) {
+			result->n_new += !had;
 			if (had && checked && look->crc[i] != old) {
+				result->n_changed +=
+					!pagemask_test(&region->merged, i);
 				track->n_broken +=
 					pagemask_test(&region->merged, i);
 				page_forget(track, ref, old);
@@ -342,15 +348,18 @@ static void merged_update(struct track *track, struct region *region,
 	}
 }
 
-int track_look(struct track *track, uint32_t number, const struct look *look)
+int track_look(struct track *track, uint32_t number, const struct look *look,
+	       struct look_result *ret)
 {
 	struct region *region = track->regions.v[number];
-	int r = crcs_replace(track, number, look);
+	struct look_result result = { 0 };
+	int r = crcs_replace(track, number, look, &result);
 	unsigned int rank = 0;
 
 	if (r)
 		return r;
 	region->huge = look->huge;
+	region->retry = false;
 	for (unsigned int i = pagemask_next(&look->checked, 0);
 	     i < REGION_PAGES; i = pagemask_next(&look->checked, i + 1))
 		index_prefetch(track->index, key_of(region, look->crc[i]));
@@ -365,10 +374,12 @@ int track_look(struct track *track, uint32_t number, const struct look *look)
 			continue;
 		r = page_compare(track,
 				 (struct page_ref){ number, (uint16_t)i }, crc,
-				 look);
+				 look, &result);
 		if (r)
 			return r;
 	}
+	if (ret)
+		*ret = result;
 	return 0;
 }
 
@@ -440,10 +451,16 @@ void track_round_done(struct track *track)
 
 void track_retry(struct track *track)
 {
-	for (size_t i = 0; i < track->regions.n; i++)
-		if (track->regions.v[i])
-			memset(&track->regions.v[i]->failed, 0,
-			       sizeof(struct pagemask));
+	static const struct pagemask none;
+
+	for (size_t i = 0; i < track->regions.n; i++) {
+		struct region *region = track->regions.v[i];
+
+		if (!region || !memcmp(&region->failed, &none, sizeof(none)))
+			continue;
+		region->failed = none;
+		region->retry = true;
+	}
 }
 
 void track_counters(const struct track *track, struct track_counters *ret)

@@ -30,12 +30,14 @@
 
 #include "index.h"
 #include "pagemask.h"
+#include "sampler.h"
 #include "vec.h"
 
 struct track;
 
 /* What a worker saw of one region. */
 struct look {
+	struct pagemask skip; /* in: need not be read */
 	struct pagemask present; /* anonymous, in a mapping we may touch */
 	struct pagemask shared; /* ... mapped more than once */
 	struct pagemask mergeable; /* ... in a mergeable mapping */
@@ -54,6 +56,7 @@ struct region {
 	bool huge;
 	bool queued; /* has candidates and stands in the queue */
 	bool seen; /* was looked at */
+	bool retry; /* had failed pages, which may be tried again now */
 	struct pagemask known;
 	struct pagemask merged;
 	struct pagemask candidate;
@@ -82,7 +85,9 @@ struct track_candidates {
 
 struct track_queue VEC(struct track_candidates);
 
-/* Rounds after which a page that no pulse could merge is tried again. */
+/* What track_round_done() stands for, and how many of them it takes until a
+ * page that no pulse could merge is tried again. */
+#define TRACK_ROUND_USEC    16000000ULL
 #define TRACK_FAILED_ROUNDS 16
 
 /* @seed keys the index; @zero_pages: all-zero pages are candidates too. */
@@ -109,8 +114,12 @@ const struct region *track_find(const struct track *track, uint32_t region);
 /* The checksum of a known page. */
 uint32_t track_crc(const struct region *region, unsigned int page);
 
-/* Take in what a worker saw. 0 or -ENOMEM, then the region is unchanged. */
-int track_look(struct track *track, uint32_t region, const struct look *look);
+/*
+ * Take in what a worker saw, and say in @ret (may be NULL) what it was.
+ * 0; or -ENOMEM, then the region is unchanged, or some twins were passed over.
+ */
+int track_look(struct track *track, uint32_t region, const struct look *look,
+	       struct look_result *ret);
 
 /*
  * Move candidates of whole regions out of the queue into @queue, up to about
@@ -123,7 +132,7 @@ int track_take(struct track *track, uint64_t max_pages,
 void track_confirm(struct track *track, struct page_ref ref);
 void track_reject(struct track *track, struct page_ref ref);
 
-/* A pulse was completed; or a round has read everything. */
+/* A pulse was completed; or a while has passed (TRACK_ROUND_USEC). */
 void track_pulse_done(struct track *track);
 void track_round_done(struct track *track);
 

@@ -107,7 +107,7 @@ static void on_pulsed(void *userdata)
 {
 	const struct manager *m = userdata;
 
-	scan_soon(m->scan);
+	scan_soon(m->scan, false);
 }
 
 static bool is_ours(void *userdata, struct process_id id)
@@ -217,7 +217,7 @@ static void op_rescan(void *userdata)
 	if (m->paused || m->stopping)
 		return;
 	track_retry(m->track);
-	scan_soon(m->scan);
+	scan_soon(m->scan, true);
 }
 
 static const struct control_ops control_ops = {

@@ -138,12 +138,16 @@ static void look_plan(const struct reader *reader, const uint64_t *entries,
 			continue;
 		}
 		if (pagemap_is_exclusive(e)) {
-			pagemask_set(ret_read, i);
+			/* one that was merged and is no more has changed */
+			if (!pagemask_test(&look->skip, i) ||
+			    pagemask_test(merged, i))
+				pagemask_set(ret_read, i);
 			continue;
 		}
 		pagemask_set(&look->shared, i);
-		if (pagemask_test(merged, i) &&
-		    pagemask_test(&look->mergeable, i))
+		if (pagemask_test(&look->skip, i) ||
+		    (pagemask_test(merged, i) &&
+		     pagemask_test(&look->mergeable, i)))
 			continue;
 		if (pfnset_get(reader->seen, pagemap_pfn(e), &look->crc[i])) {
 			pagemask_set(&look->alias, i);

@@ -58,8 +58,9 @@ bool reader_is_mergeable(const struct vmas *vmas, uint64_t address);
 
 /*
  * Look at a region. In: look->present is what may be looked at,
- * look->mergeable what is mergeable, @merged what was merged when last seen
- * and is not read again if its frame is still shared. Out: all of @look.
+ * look->mergeable what is mergeable, look->skip what need not be read, @merged
+ * what was merged when last seen and is not read again if its frame is still
+ * shared. Out: the rest of @look.
  */
 int reader_look(const struct reader *reader, const struct process *process,
 		uint64_t base, const struct pagemask *merged,

@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "looks.h"
 #include "pfnset.h"
 #include "pool.h"
 #include "track.h"
@@ -30,14 +31,13 @@ struct scan {
 	struct watched *current; /* being passed over; a reference */
 	size_t at; /* its next region */
 	bool mapping; /* its map job is under way */
-	unsigned int in_flight; /* jobs of this scan */
+	struct looks *looks;
 	bool round; /* a round is in progress */
 	bool paused;
 	bool soon;
-	uint64_t interval_usec;
 	uint64_t job_usec; /* when a job was begun last */
 	uint64_t next_usec; /* when the next round may begin */
-	uint64_t found_before; /* duplicates + merged when it began */
+	uint64_t aged_usec; /* when track_round_done() was called last */
 	uint64_t rounds;
 };
 
@@ -50,75 +50,7 @@ struct map_job {
 	struct reader_map map;
 };
 
-struct look_job {
-	struct job job;
-	struct scan *scan;
-	struct watched *watched;
-	uint32_t region;
-	uint64_t base;
-	struct pagemask merged;
-	int result;
-	uint64_t cpu_nsec; /* of the thread, for this job */
-	struct look look;
-};
-
 static void advance(struct scan *scan);
-
-/* --- one region ----------------------------------------------------------- */
-
-static void look_run(struct job *job, struct worker *worker)
-{
-	struct look_job *j = (struct look_job *)job;
-	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
-
-	j->result = reader_look(j->scan->env.reader, &j->watched->process,
-				j->base, &j->merged, worker, &j->look);
-	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
-}
-
-static void look_done(struct job *job, bool dropped)
-{
-	struct look_job *j = (struct look_job *)job;
-	struct scan *scan = j->scan;
-	int r;
-
-	scan->in_flight--;
-	if (j->watched->first_pass)
-		budget_refund(scan->env.budget, j->cpu_nsec / NSEC_PER_USEC);
-	if (!dropped && j->result == READER_GONE)
-		j->watched->gone = true;
-	if (!dropped && !j->watched->dropped && j->result == 0) {
-		r = track_look(scan->env.track, j->region, &j->look);
-		if (r)
-			log_debug("No memory for a region, ignoring");
-	}
-	watched_unref(j->watched);
-	free(j);
-	if (!dropped)
-		advance(scan);
-}
-
-static int look_submit(struct scan *scan, struct watched *w,
-		       const struct watched_region *wr)
-{
-	const struct region *region = track_region(scan->env.track, wr->number);
-	struct look_job *j = calloc(1, sizeof(*j));
-
-	if (!j)
-		return -ENOMEM;
-	j->job.run = look_run;
-	j->job.done = look_done;
-	j->scan = scan;
-	j->watched = watched_ref(w);
-	j->region = wr->number;
-	j->base = wr->base;
-	j->merged = region->merged;
-	j->look.huge = wr->huge;
-	reader_masks(&w->vmas, wr->base, &j->look.present, &j->look.mergeable);
-	scan->in_flight++;
-	pool_submit(scan->env.pool, &j->job);
-	return 0;
-}
 
 /* --- the mappings of one process ------------------------------------------- */
 
@@ -151,10 +83,11 @@ static int regions_update(struct scan *scan, struct watched *w,
 		w->present_pages += now->v[i].present;
 		while (old < w->regions.n && w->regions.v[old].base < wr.base)
 			track_region_remove(track, w->regions.v[old++].number);
-		if (old < w->regions.n && w->regions.v[old].base == wr.base)
-			wr.number = w->regions.v[old++].number;
-		else if (track_region_add(track, wr.base, w->number, w->domain,
-					  &wr.number)) {
+		if (old < w->regions.n && w->regions.v[old].base == wr.base) {
+			wr.number = w->regions.v[old].number;
+			wr.heat = w->regions.v[old++].heat;
+		} else if (track_region_add(track, wr.base, w->number,
+					    w->domain, &wr.number)) {
 			w->regions_lost++;
 			continue;
 		}
@@ -173,7 +106,6 @@ static void map_done(struct job *job, bool dropped)
 	struct scan *scan = j->scan;
 	struct watched *w = j->watched;
 
-	scan->in_flight--;
 	scan->mapping = false;
 	if (!dropped && j->result == READER_GONE)
 		w->gone = true;
@@ -204,7 +136,6 @@ static int map_submit(struct scan *scan, struct watched *w)
 	j->scan = scan;
 	j->watched = watched_ref(w);
 	j->only_mergeable = w->mode == MODE_MANAGED;
-	scan->in_flight++;
 	scan->mapping = true;
 	pool_submit(scan->env.pool, &j->job);
 	return 0;
@@ -212,44 +143,44 @@ static int map_submit(struct scan *scan, struct watched *w)
 
 /* --- rounds ---------------------------------------------------------------- */
 
-static uint64_t found_now(const struct scan *scan)
-{
-	struct track_counters c;
-
-	track_counters(scan->env.track, &c);
-	return c.merged + c.duplicates + c.candidates;
-}
-
 static void round_begin(struct scan *scan)
 {
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 	struct watched *const *list;
 	size_t n;
 
 	list = watch_list(scan->env.watch, &n);
 	for (size_t i = 0; i < n; i++) {
-		if (!list[i] || list[i]->gone || vec_push(&scan->todo, list[i]))
+		if (!list[i] || list[i]->gone || now < list[i]->pass_usec ||
+		    vec_push(&scan->todo, list[i]))
 			continue;
 		watched_ref(list[i]);
 	}
 	pfnset_clear(scan->env.reader->seen);
 	scan->round = true;
 	scan->soon = false;
-	scan->found_before = found_now(scan);
-	scan->next_usec = clock_usec(CLOCK_MONOTONIC);
 }
 
-/* Nothing new: twice as long until the next; else as soon as may be. */
+/* The next one begins when the first process is due again. */
 static void round_end(struct scan *scan)
 {
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	struct watched *const *list;
+	size_t n;
+
 	scan->round = false;
 	scan->rounds++;
-	track_round_done(scan->env.track);
-	if (found_now(scan) != scan->found_before)
-		scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
-	else
-		scan->interval_usec = MIN(scan->interval_usec * 2,
-					  SCAN_INTERVAL_MAX_USEC);
-	scan->next_usec += scan->interval_usec;
+	if (now >= scan->aged_usec + TRACK_ROUND_USEC) {
+		track_round_done(scan->env.track);
+		scan->aged_usec = now;
+	}
+	scan->next_usec = now + SCAN_INTERVAL_MAX_USEC;
+	list = watch_list(scan->env.watch, &n);
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && !list[i]->gone)
+			scan->next_usec = MIN(scan->next_usec,
+					      list[i]->pass_usec);
+	scan->next_usec = MAX(scan->next_usec, now + SCAN_INTERVAL_MIN_USEC);
 }
 
 static void timer_set(struct scan *scan, uint64_t usec)
@@ -258,19 +189,54 @@ static void timer_set(struct scan *scan, uint64_t usec)
 	sd_event_source_set_enabled(scan->timer, SD_EVENT_ONESHOT);
 }
 
+/* Others like it were read in full: it will do to probe this one. */
+static bool has_reference(const struct scan *scan, const struct watched *w)
+{
+	size_t n;
+	struct watched *const *list = watch_list(scan->env.watch, &n);
+
+	for (size_t i = 0; w->facts.exe && i < n; i++)
+		if (list[i] && list[i] != w && list[i]->reference &&
+		    list[i]->domain == w->domain && list[i]->facts.exe &&
+		    !strcmp(list[i]->facts.exe, w->facts.exe))
+			return true;
+	return false;
+}
+
+static void pass_begin(struct scan *scan, struct watched *w)
+{
+	w->news = false;
+	w->probe = w->n_passes == 0 && has_reference(scan, w);
+	if (w->n_passes == 0 && !w->probe)
+		w->reference = true;
+	if (!w->gone && !w->dropped && map_submit(scan, w))
+		log_debug("No memory to map a process, skipping it");
+}
+
+/* A second pass reads what probes have left out. */
+static void pass_end(struct watched *w)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+	w->calm = w->news ? 0 : w->calm + 1;
+	w->pass_usec = now + sampler_pass_sec(w->calm) * USEC_PER_SEC;
+	if (w->fresh)
+		return;
+	w->first_pass = w->n_passes == 0 && w->probe;
+	w->n_passes++;
+}
+
 /* Choose the next process; false if there is none. */
 static bool current_next(struct scan *scan)
 {
-	if (scan->current && !scan->current->fresh)
-		scan->current->first_pass = false;
+	if (scan->current)
+		pass_end(scan->current);
 	scan->current = watched_unref(scan->current);
 	if (!scan->todo.n)
 		return false;
 	scan->current = scan->todo.v[--scan->todo.n];
 	scan->at = 0;
-	if (!scan->current->gone && !scan->current->dropped &&
-	    map_submit(scan, scan->current))
-		log_debug("No memory to map a process, skipping it");
+	pass_begin(scan, scan->current);
 	return true;
 }
 
@@ -281,10 +247,13 @@ static bool step(struct scan *scan)
 
 	if (scan->mapping)
 		return false;
+	if (w && w->again) {
+		w->again = false;
+		scan->at = 0;
+	}
 	if (!w || w->gone || w->dropped || scan->at >= w->regions.n)
 		return current_next(scan);
-	if (look_submit(scan, w, &w->regions.v[scan->at++]))
-		log_debug("No memory to look at a region, skipping it");
+	looks_take(scan->looks, w, &w->regions.v[scan->at++]);
 	return true;
 }
 
@@ -292,8 +261,9 @@ static bool step(struct scan *scan)
 static bool next_is_first(const struct scan *scan)
 {
 	if (scan->current)
-		return scan->current->first_pass;
-	return scan->todo.n && scan->todo.v[scan->todo.n - 1]->first_pass;
+		return looks_is_beginning(scan->current);
+	return scan->todo.n &&
+	       looks_is_beginning(scan->todo.v[scan->todo.n - 1]);
 }
 
 static void advance(struct scan *scan)
@@ -311,10 +281,10 @@ static void advance(struct scan *scan)
 		timer_set(scan, now + MIN(wait, USEC_PER_SEC));
 		return;
 	}
-	while (scan->in_flight < deep && step(scan))
+	while (looks_in_flight(scan->looks) < deep && step(scan))
 		scan->job_usec = now;
 	scan->env.progress(scan->env.userdata);
-	if (scan->in_flight || scan->current || scan->todo.n)
+	if (scan_is_busy(scan))
 		return;
 	if (scan->round)
 		round_end(scan);
@@ -336,6 +306,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+static void on_looked(void *userdata)
+{
+	advance(userdata);
+}
+
 int scan_new(const struct scan_env *env, struct scan **ret)
 {
 	struct scan *scan = calloc(1, sizeof(*scan));
@@ -344,11 +319,24 @@ int scan_new(const struct scan_env *env, struct scan **ret)
 	if (!scan)
 		return -ENOMEM;
 	scan->env = *env;
-	scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
+	r = looks_new(
+		&(struct looks_env){
+			.pool = env->pool,
+			.reader = env->reader,
+			.track = env->track,
+			.budget = env->budget,
+			.done = on_looked,
+			.userdata = scan,
+		},
+		&scan->looks);
+	if (r) {
+		free(scan);
+		return r;
+	}
 	r = sd_event_add_time(env->event, &scan->timer, CLOCK_MONOTONIC, 0,
 			      1000, on_timer, scan);
 	if (r < 0) {
-		free(scan);
+		scan_free(scan);
 		return r;
 	}
 	*ret = scan;
@@ -364,6 +352,7 @@ struct scan *scan_free(struct scan *scan)
 		watched_unref(scan->todo.v[--scan->todo.n]);
 	vec_free(&scan->todo);
 	sd_event_source_unref(scan->timer);
+	looks_free(scan->looks);
 	free(scan);
 	return NULL;
 }
@@ -377,7 +366,7 @@ void scan_found(struct scan *scan, struct watched *w)
 	if (scan->current && !scan->current->first_pass && !scan->mapping)
 		scan->todo.v[scan->todo.n++] = TAKE_PTR(scan->current);
 	scan->todo.v[scan->todo.n++] = watched_ref(w);
-	scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
+	w->found_usec = clock_usec(CLOCK_MONOTONIC);
 	timer_set(scan, 0);
 }
 
@@ -395,16 +384,36 @@ void scan_pause(struct scan *scan, bool pause)
 		timer_set(scan, 0);
 }
 
-void scan_soon(struct scan *scan)
+/* Whether something is to be seen in @w that was not there at its last pass. */
+static bool waits(const struct scan *scan, const struct watched *w)
 {
+	for (size_t i = 0; i < w->regions.n; i++)
+		if (looks_is_pending(scan->looks, &w->regions.v[i]))
+			return true;
+	return w->first_pass;
+}
+
+void scan_soon(struct scan *scan, bool all)
+{
+	struct watched *const *list;
+	size_t n;
+
+	list = watch_list(scan->env.watch, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (!list[i] || (!all && !waits(scan, list[i])))
+			continue;
+		list[i]->pass_usec = 0;
+		for (size_t k = 0; all && k < list[i]->regions.n; k++)
+			sampler_heat(&list[i]->regions.v[k].heat);
+	}
 	scan->soon = true;
-	scan->interval_usec = SCAN_INTERVAL_MIN_USEC;
 	timer_set(scan, 0);
 }
 
 bool scan_is_busy(const struct scan *scan)
 {
-	return scan->current || scan->todo.n || scan->in_flight;
+	return scan->current || scan->todo.n || scan->mapping ||
+	       looks_in_flight(scan->looks);
 }
 
 uint64_t scan_rounds(const struct scan *scan)

@@ -2,10 +2,10 @@
 /*
  * scan - rounds: every watched process is looked at, within the budget
  *
- * A round passes over all processes; for each its mappings are read, then its
- * regions, as jobs of the pool. A new process is looked at first. Rounds
- * follow each other after SCAN_INTERVAL_MIN, and ever more slowly, up to
- * SCAN_INTERVAL_MAX, while nothing new is found.
+ * A round passes over the processes that are due; for each its mappings are
+ * read, then those regions that the sampler wants to see, as jobs of the pool.
+ * A new process is looked at first. Where nothing new comes, a process is
+ * passed over ever more rarely.
  */
 #pragma once
 
@@ -22,6 +22,7 @@ struct track;
 struct watch;
 struct watched;
 
+/* Between two rounds. */
 #define SCAN_INTERVAL_MIN_USEC 1000000ULL
 #define SCAN_INTERVAL_MAX_USEC 16000000ULL
 
@@ -54,8 +55,11 @@ void scan_lost(struct scan *scan, struct watched *watched);
 /* Stop beginning jobs; and go on. */
 void scan_pause(struct scan *scan, bool pause);
 
-/* Begin a round as soon as the one in progress has ended. */
-void scan_soon(struct scan *scan);
+/*
+ * Begin a round as soon as the one in progress has ended: with what has
+ * duplicates that may have been merged meanwhile, or reading @all pages again.
+ */
+void scan_soon(struct scan *scan, bool all);
 
 /* Whether processes wait to be looked at. */
 bool scan_is_busy(const struct scan *scan);

@@ -18,6 +18,7 @@
 
 #include "process.h"
 #include "rules.h"
+#include "sampler.h"
 #include "vec.h"
 #include "vmas.h"
 
@@ -29,6 +30,7 @@ struct track;
 struct watched_region {
 	uint64_t base;
 	uint32_t number; /* in struct track */
+	struct heat heat;
 	bool huge;
 };
 
@@ -47,6 +49,18 @@ struct watched {
 	bool dropped; /* off the list: gone, or no longer named */
 	bool fresh; /* its mappings were never read */
 	bool first_pass; /* its pages were not all looked at yet */
+	bool reference; /* read in full at first: others like it are probed */
+	bool probe; /* in this pass, new regions are probed */
+
+	/* rereading; see sampler.h */
+	uint64_t found_usec;
+	uint64_t pass_usec; /* the next pass */
+	unsigned int n_passes;
+	unsigned int calm; /* passes that brought nothing new */
+	bool again; /* begin this pass again */
+	bool news; /* this pass has brought something */
+	uint64_t around_checked; /* pages around hits, */
+	uint64_t around_found; /* ... and those with twins */
 
 	/* from the last pass */
 	struct vmas vmas;

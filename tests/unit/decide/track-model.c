@@ -200,7 +200,8 @@ static void step_look(int region)
 		if (pagemask_test(&look.shared, at) && any(2))
 			pagemask_set(&look.alias, at);
 	}
-	assert_int_equal(track_look(track, model.regions[region].number, &look),
+	assert_int_equal(track_look(track, model.regions[region].number, &look,
+				    NULL),
 			 0);
 	model_look(region, &look);
 }
@@ -401,7 +402,7 @@ static void look_at_unique(uint32_t number, unsigned int n_pages)
 	look.checked = look.present;
 	for (unsigned int i = 0; i < n_pages; i++)
 		look.crc[i] = (number * REGION_PAGES + i) * 2654435761U + 1;
-	assert_int_equal(track_look(track, number, &look), 0);
+	assert_int_equal(track_look(track, number, &look, NULL), 0);
 }
 
 static void test_a_page_costs_at_most_16_bytes(void **state)

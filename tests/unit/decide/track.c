@@ -49,8 +49,10 @@ static uint32_t add(uint64_t base, uint32_t owner, uint32_t domain)
 	return number;
 }
 
-static void look_at(uint32_t region, const struct seen *seen, size_t n)
+static struct look_result look_at(uint32_t region, const struct seen *seen,
+				  size_t n)
 {
+	struct look_result result;
 	struct look look = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
@@ -65,7 +67,8 @@ static void look_at(uint32_t region, const struct seen *seen, size_t n)
 			pagemask_set(&look.alias, seen[i].page);
 		look.crc[seen[i].page] = seen[i].crc;
 	}
-	assert_int_equal(track_look(track, region, &look), 0);
+	assert_int_equal(track_look(track, region, &look, &result), 0);
+	return result;
 }
 
 #define LOOK(region, ...)                                                      \
@@ -368,6 +371,57 @@ static void test_an_operator_may_have_failures_tried_at_once(void **state)
 	assert_int_equal(taken(), 2);
 }
 
+/* What the sampler learns from. */
+static void test_a_look_says_what_it_brought(void **state)
+{
+	uint32_t a = add(0x200000, 1, 0), b = add(0x400000, 2, 0);
+	struct look_result r;
+
+	(void)state;
+	LOOK(a, { 1, 11, READ }, { 2, 22, READ }, { 3, 33, READ });
+	r = LOOK(b, { 1, 44, READ }, { 2, 22, READ });
+	assert_int_equal(r.n_checked, 2);
+	assert_int_equal(r.n_new, 2);
+	assert_int_equal(r.n_found, 1);
+	assert_int_equal(r.n_changed, 0);
+	/* one skipped, one as it was, one changed, one new, one gone */
+	r = LOOK(a, { 1, 0, 0 }, { 2, 55, READ }, { 4, 66, READ });
+	assert_int_equal(r.n_checked, 2);
+	assert_int_equal(r.n_new, 1);
+	assert_int_equal(r.n_changed, 1);
+	assert_int_equal(r.n_found, 0);
+}
+
+/* A merged page that was written is no sign that others change. */
+static void test_a_broken_merge_is_no_change(void **state)
+{
+	struct look_result r;
+	uint32_t a, b;
+
+	(void)state;
+	confirmed_pair(&a, &b);
+	LOOK(a, { 3, 77, READ | MERGEABLE | SHARED });
+	r = LOOK(a, { 3, 78, READ | MERGEABLE });
+	assert_int_equal(r.n_changed, 0);
+	assert_int_equal(count().broken, 1);
+}
+
+/* Only regions with failed pages are to be read again. */
+static void test_a_retry_names_its_regions(void **state)
+{
+	uint32_t a, b;
+
+	(void)state;
+	confirmed_pair(&a, &b);
+	track_pulse_done(track);
+	LOOK(a, { 3, 77, READ | MERGEABLE });
+	track_retry(track);
+	assert_true(track_region(track, a)->retry);
+	assert_false(track_region(track, b)->retry);
+	LOOK(a, { 3, 77, READ | MERGEABLE });
+	assert_false(track_region(track, a)->retry);
+}
+
 static void test_a_page_of_zeros_needs_no_twin(void **state)
 {
 	uint32_t a = add(0x200000, 1, 0);
@@ -447,6 +501,11 @@ int main(void)
 		TEST(test_only_shared_and_mergeable_is_merged),
 		TEST(test_what_no_pulse_merges_has_failed_for_a_while),
 		TEST(test_an_operator_may_have_failures_tried_at_once),
+		TEST(test_a_look_says_what_it_brought),
+
+		TEST(test_a_broken_merge_is_no_change),
+
+		TEST(test_a_retry_names_its_regions),
 		TEST(test_a_page_of_zeros_needs_no_twin),
 		TEST(test_domains_never_meet),
 		TEST(test_a_region_may_go_while_it_is_queued),

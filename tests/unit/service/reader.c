@@ -79,6 +79,14 @@ static void child_end(pid_t pid, struct process *process)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+static uint64_t own_start(void)
+{
+	struct process_stat st;
+
+	assert_int_equal(process_stat_read(&root, getpid(), &st), 0);
+	return st.start_time;
+}
+
 static void look_all(const struct process *p, const struct pagemask *merged,
 		     struct look *look)
 {
@@ -237,6 +245,46 @@ static void test_a_merged_page_is_not_read_again(void **state)
 	child_end(pid, &child);
 }
 
+/* What need not be read is seen all the same; but what was merged and is now
+ * the process's own has changed, and is read whatever was said. */
+static void test_what_is_skipped_is_not_read(void **state)
+{
+	struct process child = PROCESS_NONE;
+	struct pagemask merged = { 0 };
+	struct look look = { 0 };
+	pid_t pid;
+
+	(void)state;
+	need_frames();
+	madvise(memory, REGION_BYTES, MADV_DONTNEED);
+	pfnset_clear(reader.seen);
+	memset(page(3), 7, PAGE_BYTES);
+	memset(page(6), 7, PAGE_BYTES);
+	pid = child_begin(&child);
+	for (unsigned int i = 3; i <= 5; i++)
+		memset(page(i), 8, PAGE_BYTES);
+	process_close(&child);
+	assert_int_equal(process_open(&root,
+				      (struct process_id){ getpid(),
+							   own_start() },
+				      &child),
+			 0);
+	pagemask_set_range(&look.present, 0, REGION_PAGES);
+	pagemask_set_range(&look.skip, 0, REGION_PAGES);
+	pagemask_clear(&look.skip, 4);
+	pagemask_set(&merged, 5);
+	assert_int_equal(reader_look(&reader, &child, (uintptr_t)memory,
+				     &merged, &worker, &look),
+			 0);
+	assert_false(pagemask_test(&look.checked, 3));
+	assert_true(pagemask_test(&look.checked, 4));
+	assert_true(pagemask_test(&look.checked, 5));
+	assert_false(pagemask_test(&look.checked, 6));
+	assert_true(pagemask_test(&look.shared, 6));
+	assert_true(pagemask_test(&look.present, 3));
+	child_end(pid, &child);
+}
+
 static void test_only_what_may_be_looked_at_is(void **state)
 {
 	struct process child = PROCESS_NONE;
@@ -349,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_a_look_at_a_child),
 		cmocka_unit_test(test_a_shared_frame_is_read_once_a_round),
 		cmocka_unit_test(test_a_merged_page_is_not_read_again),
+		cmocka_unit_test(test_what_is_skipped_is_not_read),
 		cmocka_unit_test(test_only_what_may_be_looked_at_is),
 		cmocka_unit_test(test_settle_keeps_what_has_not_changed),
 		cmocka_unit_test(test_the_map_of_a_child),
