@@ -10,6 +10,7 @@ void budget_init(struct budget *b, uint32_t share_permyriad, uint64_t now_usec,
 		.share_permyriad = share_permyriad,
 		.last_usec = now_usec,
 		.last_cpu_usec = cpu_usec,
+		.burst_usec = BUDGET_BURST_USEC,
 	};
 }
 
@@ -19,17 +20,27 @@ void budget_update(struct budget *b, uint64_t now_usec, uint64_t cpu_usec)
 	int64_t earned = (int64_t)((now_usec - b->last_usec) *
 				   b->share_permyriad / 10000);
 
-	/* a refund may stand above the cap; time does not add to it then */
-	if (b->tokens_usec < cap)
-		b->tokens_usec = MIN(b->tokens_usec + earned, cap);
-	b->tokens_usec -= (int64_t)(cpu_usec - b->last_cpu_usec);
+	b->tokens_usec += earned - (int64_t)(cpu_usec - b->last_cpu_usec);
+	if (b->tokens_usec > cap) {
+		b->burst_usec = MIN(b->burst_usec + b->tokens_usec - cap,
+				    (int64_t)BUDGET_BURST_USEC);
+		b->tokens_usec = cap;
+	}
 	b->last_usec = now_usec;
 	b->last_cpu_usec = cpu_usec;
 }
 
-void budget_refund(struct budget *b, uint64_t cpu_usec)
+void budget_burst(struct budget *b, uint64_t cpu_usec)
 {
-	b->tokens_usec += (int64_t)cpu_usec;
+	int64_t paid = MIN((int64_t)cpu_usec, b->burst_usec);
+
+	b->burst_usec -= paid;
+	b->tokens_usec += paid;
+}
+
+bool budget_has_burst(const struct budget *b)
+{
+	return b->burst_usec > 0;
 }
 
 uint64_t budget_wait_usec(const struct budget *b)

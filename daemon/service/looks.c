@@ -226,7 +226,7 @@ static void look_done(struct job *job, bool dropped)
 
 	looks->in_flight--;
 	if (looks_is_beginning(j->watched))
-		budget_refund(looks->env.budget, j->cpu_nsec / NSEC_PER_USEC);
+		budget_burst(looks->env.budget, j->cpu_nsec / NSEC_PER_USEC);
 	if (!dropped && j->result == READER_GONE)
 		j->watched->gone = true;
 	if (!dropped && !j->watched->dropped && j->result == 0) {

@@ -276,7 +276,8 @@ static void advance(struct scan *scan)
 	budget_update(scan->env.budget, now,
 		      scan->env.cpu_usec(scan->env.userdata));
 	wait = budget_wait_usec(scan->env.budget);
-	if (wait && !next_is_first(scan) &&
+	if (wait &&
+	    !(next_is_first(scan) && budget_has_burst(scan->env.budget)) &&
 	    now < scan->job_usec + STARVED_USEC) {
 		timer_set(scan, now + MIN(wait, USEC_PER_SEC));
 		return;

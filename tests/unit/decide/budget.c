@@ -13,13 +13,12 @@
  * to: the CPU used after @duration_usec.
  */
 static uint64_t cpu_after(uint32_t permyriad, uint64_t piece_usec,
-			  uint64_t duration_usec, uint64_t refund_usec)
+			  uint64_t duration_usec)
 {
 	uint64_t now = 12345, start = now, cpu = 777, start_cpu = cpu;
 	struct budget b;
 
 	budget_init(&b, permyriad, now, cpu);
-	budget_refund(&b, refund_usec);
 	while (now < start + duration_usec) {
 		uint64_t wait = budget_wait_usec(&b);
 
@@ -48,7 +47,7 @@ static void test_the_average_is_kept(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t allowed = 600 * SEC * cases[i].permyriad / 10000;
 		uint64_t cpu = cpu_after(cases[i].permyriad,
-					 cases[i].piece_usec, 600 * SEC, 0);
+					 cases[i].piece_usec, 600 * SEC);
 
 		/* never more than the share and the piece in hand */
 		assert_true(cpu <= allowed + cases[i].piece_usec);
@@ -87,33 +86,56 @@ static void test_idle_time_is_saved_up_but_not_for_ever(void **state)
 	assert_int_equal(budget_wait_usec(&b), 0);
 }
 
-static void test_first_looks_bring_their_own_credit(void **state)
+static void test_beginnings_do_not_wait(void **state)
 {
-	const uint64_t pages = 2000000;
-	const uint64_t credit = pages * 2;
 	struct budget b;
 
 	(void)state;
 	/* 4 s of work at once for 8 GiB that are new, at 1 % of a CPU */
 	budget_init(&b, 100, 0, 0);
-	budget_refund(&b, credit);
-	budget_update(&b, 3 * SEC, 3 * SEC);
+	assert_true(budget_has_burst(&b));
+	budget_update(&b, 2 * SEC, 4 * SEC);
+	budget_burst(&b, 4 * SEC);
 	assert_int_equal(budget_wait_usec(&b), 0);
-	/* in the long run it is the credit and the share, no more */
-	assert_true(cpu_after(100, 1000, 600 * SEC, pages) <=
-		    credit + 6 * SEC + 1000);
+	assert_int_equal(b.burst_usec, BUDGET_BURST_USEC - 4 * SEC);
 }
 
-/* Credit stands above what idle time can save, and is not lost by waiting. */
-static void test_time_neither_adds_to_nor_takes_credit(void **state)
+/* Nothing but new processes for a day: the average, and one bucketful. */
+static void test_beginnings_for_ever_keep_the_average_too(void **state)
+{
+	uint64_t now = 0, cpu = 0;
+	struct budget b;
+
+	(void)state;
+	budget_init(&b, 1000, 0, 0);
+	while (now < 86400 * SEC) {
+		now += 20000;
+		if (budget_has_burst(&b) || !budget_wait_usec(&b)) {
+			cpu += 15000;
+			budget_burst(&b, 15000);
+		}
+		budget_update(&b, now, cpu);
+	}
+	assert_in_range(cpu, 8640 * SEC, 8640 * SEC + BUDGET_BURST_USEC + SEC);
+}
+
+/* What steady work leaves over is there for the next beginning. */
+static void test_idle_time_fills_the_burst_again(void **state)
 {
 	struct budget b;
 
 	(void)state;
-	budget_init(&b, 100, 0, 0);
-	budget_refund(&b, 2000000);
-	budget_update(&b, 3600 * SEC, 0);
-	assert_int_equal(b.tokens_usec, 2000000);
+	budget_init(&b, 1000, 0, 0);
+	budget_update(&b, 60 * SEC, 70 * SEC);
+	budget_burst(&b, 70 * SEC);
+	assert_false(budget_has_burst(&b));
+	/* 70 s used, of which 60 + 6 are paid */
+	assert_int_equal(b.tokens_usec, -4 * (int64_t)SEC);
+	budget_update(&b, 160 * SEC, 70 * SEC);
+	assert_int_equal(budget_wait_usec(&b), 0);
+	assert_in_range(b.burst_usec, 5 * SEC, 6 * SEC);
+	budget_update(&b, 3600 * SEC, 70 * SEC);
+	assert_int_equal(b.burst_usec, BUDGET_BURST_USEC);
 }
 
 int main(void)
@@ -122,8 +144,9 @@ int main(void)
 		cmocka_unit_test(test_the_average_is_kept),
 		cmocka_unit_test(test_more_than_one_cpu_may_be_allowed),
 		cmocka_unit_test(test_idle_time_is_saved_up_but_not_for_ever),
-		cmocka_unit_test(test_first_looks_bring_their_own_credit),
-		cmocka_unit_test(test_time_neither_adds_to_nor_takes_credit),
+		cmocka_unit_test(test_beginnings_do_not_wait),
+		cmocka_unit_test(test_beginnings_for_ever_keep_the_average_too),
+		cmocka_unit_test(test_idle_time_fills_the_burst_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,8 +35,8 @@ static void test_what_does_not_change_cools(void **state)
 	(void)state;
 	sampler_learn(&heat, SAMPLER_ALL, &nothing, now);
 	for (uint32_t end = now + 3600; now < end; now++) {
-		enum sampler_look look =
-			sampler_choose(&heat, now, false, false);
+		enum sampler_look look = sampler_choose(&heat, now, false,
+							false);
 
 		if (look == SAMPLER_NOTHING)
 			continue;
@@ -90,8 +90,8 @@ static void test_what_always_changes_is_left_alone_mostly(void **state)
 
 	(void)state;
 	for (uint32_t now = 0; now < 3600; now++) {
-		enum sampler_look look =
-			sampler_choose(&heat, now, false, false);
+		enum sampler_look look = sampler_choose(&heat, now, false,
+							false);
 
 		full += look == SAMPLER_ALL;
 		if (look != SAMPLER_NOTHING)
@@ -198,8 +198,7 @@ static void test_probes_find_each_run_and_all_of_it(void **state)
 				assert_true(pagemask_test(&known, i) !=
 					    !pagemask_test(&around, i));
 			/* and not much beside it */
-			assert_true(n_read(&around) <
-				    n + 2 * SAMPLER_STRIDE);
+			assert_true(n_read(&around) < n + 2 * SAMPLER_STRIDE);
 		}
 	}
 }

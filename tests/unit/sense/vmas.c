@@ -309,56 +309,56 @@ static void test_a_process_that_is_gone(void **state)
 
 /* start, end, rss, huge, mergeable, thp_eligible; in bytes, if few. */
 static const struct {
-        struct vma before[3];
-        struct range marks[3];
-        struct vma after[6];
+	struct vma before[3];
+	struct range marks[3];
+	struct vma after[6];
 } mark_cases[] = {
-        /* nothing marked */
-        { { { 0, 8, 8, 0, false, false } },
-          { { 0 } },
-          { { 0, 8, 8, 0, false, false } } },
-        /* in the middle, at the ends, the whole */
-        { { { 0, 8, 6, 0, false, true } },
-          { { 2, 4 } },
-          { { 0, 2, 2, 0, false, true },
-            { 2, 4, 2, 0, true, true },
-            { 4, 8, 4, 0, false, true } } },
-        { { { 0, 8, 8, 0, false, false } },
-          { { 0, 1 }, { 7, 8 } },
-          { { 0, 1, 1, 0, true, false },
-            { 1, 7, 6, 0, false, false },
-            { 7, 8, 1, 0, true, false } } },
-        { { { 4, 8, 4, 2, false, false } },
-          { { 0, 16 } },
-          { { 4, 8, 4, 2, true, false } } },
-        /* over two mappings and the hole between them */
-        { { { 0, 4, 4, 0, false, false },
-            { 6, 9, 3, 0, false, false } },
-          { { 2, 8 } },
-          { { 0, 2, 2, 0, false, false },
-            { 2, 4, 2, 0, true, false },
-            { 6, 8, 2, 0, true, false },
-            { 8, 9, 1, 0, false, false } } },
-        /* beside what is mergeable already: one mapping */
-        { { { 0, 4, 4, 0, true, false }, { 4, 8, 4, 0, false, false } },
-          { { 4, 6 } },
-          { { 0, 6, 6, 0, true, false },
-            { 6, 8, 2, 0, false, false } } },
-        /* outside of all */
-        { { { 4, 8, 4, 0, false, false } },
-          { { 0, 4 }, { 8, 9 } },
-          { { 4, 8, 4, 0, false, false } } },
+	/* nothing marked */
+	{ { { 0, 8, 8, 0, false, false } },
+	  { { 0 } },
+	  { { 0, 8, 8, 0, false, false } } },
+	/* in the middle, at the ends, the whole */
+	{ { { 0, 8, 6, 0, false, true } },
+	  { { 2, 4 } },
+	  { { 0, 2, 2, 0, false, true },
+	    { 2, 4, 2, 0, true, true },
+	    { 4, 8, 4, 0, false, true } } },
+	{ { { 0, 8, 8, 0, false, false } },
+	  { { 0, 1 }, { 7, 8 } },
+	  { { 0, 1, 1, 0, true, false },
+	    { 1, 7, 6, 0, false, false },
+	    { 7, 8, 1, 0, true, false } } },
+	{ { { 4, 8, 4, 2, false, false } },
+	  { { 0, 16 } },
+	  { { 4, 8, 4, 2, true, false } } },
+	/* over two mappings and the hole between them */
+	{ { { 0, 4, 4, 0, false, false }, { 6, 9, 3, 0, false, false } },
+	  { { 2, 8 } },
+	  { { 0, 2, 2, 0, false, false },
+	    { 2, 4, 2, 0, true, false },
+	    { 6, 8, 2, 0, true, false },
+	    { 8, 9, 1, 0, false, false } } },
+	/* beside what is mergeable already: one mapping */
+	{ { { 0, 4, 4, 0, true, false }, { 4, 8, 4, 0, false, false } },
+	  { { 4, 6 } },
+	  { { 0, 6, 6, 0, true, false }, { 6, 8, 2, 0, false, false } } },
+	/* outside of all */
+	{ { { 4, 8, 4, 0, false, false } },
+	  { { 0, 4 }, { 8, 9 } },
+	  { { 4, 8, 4, 0, false, false } } },
 };
 
 static void test_marks_split_and_join(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(mark_cases) / sizeof(mark_cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(mark_cases) / sizeof(mark_cases[0]);
+	     i++) {
 		struct vmas v = { 0 };
 		size_t n = 0;
 
 		for (size_t k = 0; k < 3 && mark_cases[i].before[k].end; k++)
-			assert_int_equal(vec_push(&v, mark_cases[i].before[k]), 0);
+			assert_int_equal(vec_push(&v, mark_cases[i].before[k]),
+					 0);
 		while (n < 3 && mark_cases[i].marks[n].end)
 			n++;
 		assert_int_equal(vmas_mark(&v, mark_cases[i].marks, n), 0);
