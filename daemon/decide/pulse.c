@@ -12,6 +12,8 @@
 /* On top of what the work may take: ksmd is nicer than others, and may wait
  * long for a CPU. Nothing is lost meanwhile, only no round begins. */
 #define STARVING_USEC (30 * USEC_PER_SEC)
+/* A ksmd that has work moves at least this often. */
+#define IDLE_USEC (3 * USEC_PER_SEC)
 /* First guess, between a merged page's cost and a merging one's. */
 #define PAGE_NSEC_GUESS 2000U
 /* The dearest page there is: facts 1.6, times two. */
@@ -47,6 +49,7 @@ void pulse_begin(struct pulse *p, const struct pulse_sample *now,
 		.scan_saved = now->saved,
 		.scan_count = now->full_scans,
 		.growth_usec = now->now_usec,
+		.active_usec = now->now_usec,
 		.page_nsec = PAGE_NSEC_GUESS,
 		.cpu_permyriad = cpu_permyriad,
 	};
@@ -72,6 +75,9 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 	uint64_t quiet_usec;
 
 	cost_learn(p, now);
+	if (now->runnable || now->ksmd_nsec != p->last.ksmd_nsec ||
+	    now->full_scans != p->last.full_scans)
+		p->active_usec = now->now_usec;
 	if (now->saved > p->last.saved)
 		p->growth_usec = now->now_usec;
 	p->last = *now;
@@ -90,6 +96,9 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 	if (now->full_scans >= p->start.full_scans + JUDGE_SCANS + 1 &&
 	    p->idle_scans)
 		return PULSE_STALLED;
+	if (now->now_usec >=
+	    p->active_usec + IDLE_USEC + p->pace.sleep_msec * USEC_PER_MSEC)
+		return PULSE_STALLED;
 	return now->now_usec >= p->deadline_usec ? PULSE_TIMEOUT : PULSE_GO_ON;
 }
 
@@ -100,6 +109,19 @@ bool pulse_is_worth(uint64_t promised, uint64_t registered,
 	if (promised >= 1024 || promised * 256 >= registered)
 		return promised > 0;
 	return promised && waited_usec >= PULSE_PATIENCE_USEC;
+}
+
+struct pulse_pace pulse_rest(uint64_t baseline, uint64_t target_usec)
+{
+	uint64_t wakes = MAX(target_usec / (PULSE_BASE_MSEC * USEC_PER_MSEC),
+			     (uint64_t)1);
+	uint64_t pages = (baseline + wakes - 1) / wakes;
+
+	if (pages * PULSE_REST_MSEC <= PULSE_REST_PAGES * PULSE_BASE_MSEC)
+		return (struct pulse_pace){ PULSE_REST_PAGES, PULSE_REST_MSEC };
+	return (struct pulse_pace){
+		(uint32_t)MIN(pages, (uint64_t)PULSE_MAX_PAGES), PULSE_BASE_MSEC
+	};
 }
 
 const char *pulse_verdict_name(enum pulse_verdict verdict)

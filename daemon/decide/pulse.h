@@ -26,12 +26,14 @@ struct pulse_sample {
 	uint64_t full_scans;
 	uint64_t scanned; /* pages_scanned; 0 where the kernel has none */
 	uint64_t ksmd_nsec; /* its CPU time */
+	bool runnable; /* it runs or wants a CPU; also where nobody knows */
 };
 
 enum pulse_verdict {
 	PULSE_GO_ON,
 	PULSE_MERGED, /* the promise is kept */
-	PULSE_STALLED, /* three scans, and the last brought nothing */
+	PULSE_STALLED, /* three scans, and the last brought nothing; or ksmd
+			* sleeps, because nothing is registered */
 	PULSE_TIMEOUT,
 };
 
@@ -45,6 +47,7 @@ struct pulse {
 	uint64_t scan_count; /* full_scans then */
 	uint64_t idle_scans; /* completed scans that brought nothing */
 	uint64_t growth_usec; /* when saved last grew */
+	uint64_t active_usec; /* when ksmd was last seen to do something */
 	uint32_t page_nsec; /* cost of a page, smoothed */
 	uint32_t cpu_permyriad;
 };
@@ -61,6 +64,8 @@ struct pulse {
  * cost less than a thousandth of a CPU. */
 #define PULSE_REST_PAGES 500U
 #define PULSE_REST_MSEC	 10000U
+/* Where a baseline is kept, ksmd wakes this often. */
+#define PULSE_BASE_MSEC 500U
 
 /*
  * Begin a pulse that is to save @promised pages. @registered: pages that
@@ -84,5 +89,11 @@ bool pulse_is_worth(uint64_t promised, uint64_t registered,
 		    uint64_t waited_usec);
 
 #define PULSE_PATIENCE_USEC 20000000ULL
+
+/*
+ * The pace between pulses. @baseline: pages that a full scan has to pass over
+ * in @target_usec, as the kernel's scan-time advisor would have it; 0: none.
+ */
+struct pulse_pace pulse_rest(uint64_t baseline, uint64_t target_usec);
 
 const char *pulse_verdict_name(enum pulse_verdict verdict);

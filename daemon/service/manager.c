@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <systemd/sd-daemon.h>
 
+#include "adapt.h"
 #include "budget.h"
 #include "checksum.h"
 #include "cleanup.h"
@@ -20,7 +21,6 @@
 #include "ledger.h"
 #include "leftovers.h"
 #include "log.h"
-#include "memstat.h"
 #include "merge.h"
 #include "pfnset.h"
 #include "pool.h"
@@ -60,6 +60,7 @@ struct manager {
 	struct track *track;
 	struct watch *watch;
 	struct budget budget;
+	struct adapt *adapt;
 	struct scan *scan;
 	struct pulser *pulser;
 	struct merge *merge;
@@ -173,15 +174,6 @@ static int op_list(void *userdata, const struct process_status **ret,
 	return report_processes(m->report, ret, ret_n);
 }
 
-/* ksmd is scanning by itself: from now on it runs when there is evidence. */
-static void ksmd_take_over(struct manager *m)
-{
-	struct ksm_counters c;
-
-	if (!m->options.dry_run && ksm_read(m->root, &c) == 0 && c.run == 1)
-		pulser_rest(m->pulser);
-}
-
 /* The knobs go back to what they were; ksmd does as its owner set it. */
 static void op_pause(void *userdata)
 {
@@ -204,7 +196,7 @@ static void op_resume(void *userdata)
 	if (!m->paused || m->stopping)
 		return;
 	m->paused = false;
-	ksmd_take_over(m);
+	pulser_take_over(m->pulser);
 	merge_pause(m->merge, false);
 	scan_pause(m->scan, false);
 	log_notice("Resumed");
@@ -328,6 +320,16 @@ static int loop_start(struct manager *m)
 				.userdata = m,
 			},
 			&m->scan);
+	if (!r)
+		r = adapt_new(
+			&(struct adapt_env){
+				.event = m->event,
+				.root = m->root,
+				.config = &m->config,
+				.budget = &m->budget,
+				.pulser = m->pulser,
+			},
+			&m->adapt);
 	return r;
 }
 
@@ -344,6 +346,7 @@ static int faces_start(struct manager *m)
 			.merge = m->merge,
 			.enrol = m->enrol,
 			.knobs = m->knobs,
+			.adapt = m->adapt,
 			.ksmd = m->ksmd,
 			.dry_run = m->options.dry_run,
 		},
@@ -398,7 +401,7 @@ int manager_new(sd_event *event, const struct root *root,
 		manager_free(m);
 		return log_error_errno(r, "Cannot start");
 	}
-	ksmd_take_over(m);
+	pulser_take_over(m->pulser);
 	*ret = m;
 	return 0;
 }
@@ -421,6 +424,7 @@ struct manager *manager_free(struct manager *m)
 	report_free(m->report);
 	merge_free(m->merge);
 	scan_free(m->scan);
+	adapt_free(m->adapt);
 	pulser_free(m->pulser);
 	track_free(m->track);
 	pfnset_free(m->reader.seen);
@@ -436,7 +440,6 @@ struct manager *manager_free(struct manager *m)
 
 void manager_reload(struct manager *m)
 {
-	struct pulser_settings settings;
 	struct merge_limits limits;
 	struct config config;
 	int r;
@@ -457,7 +460,6 @@ void manager_reload(struct manager *m)
 		config_clear(&config);
 		return;
 	}
-	/* what only counts at the start */
 	if (config.memory_limit != m->config.memory_limit ||
 	    config.threads != m->config.threads)
 		log_notice(
@@ -467,11 +469,9 @@ void manager_reload(struct manager *m)
 	config_clear(&m->config);
 	m->config = config;
 	watch_set_rules(m->watch, &m->config.rules);
-	settings = settings_pulser(&m->config);
-	pulser_set(m->pulser, &settings);
+	adapt_apply(m->adapt);
 	limits = settings_merge(&m->config, m->kfeat, m->root);
 	merge_set_limits(m->merge, &limits);
-	m->budget.share_permyriad = m->config.cpu_limit_permyriad;
 	log_notice("Configuration reloaded");
 }
 

@@ -25,6 +25,8 @@
 /* How often a pulse is looked at. */
 #define PULSE_POLL_USEC (20 * USEC_PER_MSEC)
 #define TICK_USEC	(100 * USEC_PER_MSEC)
+/* How often the baseline is measured anew. */
+#define BASELINE_USEC (5 * USEC_PER_SEC)
 
 struct merge {
 	struct merge_env env;
@@ -34,6 +36,7 @@ struct merge {
 	sd_event_source *timer;
 	uint64_t first_usec; /* when candidates began to wait; 0: none */
 	uint64_t promise_usec; /* when the oldest promise was made */
+	uint64_t baseline_usec; /* when it was measured */
 	struct track_queue queue;
 	size_t at; /* next of the queue to be looked at */
 	unsigned int in_flight;
@@ -294,6 +297,9 @@ void merge_consider(struct merge *merge)
 
 	if (merge->stage != MERGE_IDLE || merge->paused)
 		return;
+	/* those to whom it was made are gone */
+	if (merge->counters.promised && !merge_registered(merge))
+		merge->counters.promised = 0;
 	if (settle_is_due(merge, now))
 		settle_begin(merge);
 	else if (enrolling_retry_is_due(merge->enrolling, now))
@@ -302,6 +308,25 @@ void merge_consider(struct merge *merge)
 				merge_registered(merge),
 				now - merge->promise_usec))
 		pulse_start(merge);
+}
+
+/* Design section 4: where all memory was registered by its owners, ksmd passes
+ * over it in target_scan_time between pulses. */
+static void baseline_consider(struct merge *merge, uint64_t now)
+{
+	bool managed_only = true;
+	size_t n;
+	struct watched *const *list = watch_list(merge->env.watch, &n);
+
+	if (merge->stage != MERGE_IDLE || merge->paused ||
+	    now < merge->baseline_usec + BASELINE_USEC)
+		return;
+	merge->baseline_usec = now;
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && !list[i]->gone && list[i]->mode != MODE_MANAGED)
+			managed_only = false;
+	pulser_baseline(merge->env.pulser,
+			managed_only ? merge_registered(merge) : 0);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -318,6 +343,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		pulse_poll(merge);
 	else
 		merge_consider(merge);
+	baseline_consider(merge, clock_usec(CLOCK_MONOTONIC));
 	return 0;
 }
 

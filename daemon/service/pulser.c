@@ -19,6 +19,8 @@ struct pulser {
 	pid_t ksmd;
 	struct pulser_settings settings;
 	struct pulse pulse;
+	uint64_t baseline;
+	struct pulse_pace resting; /* sleep_msec 0: not resting */
 };
 
 int pulser_new(const struct root *root, struct knobs *knobs, pid_t ksmd,
@@ -50,6 +52,7 @@ void pulser_set(struct pulser *pulser, const struct pulser_settings *settings)
 static int sample_take(const struct pulser *pulser, struct pulse_sample *ret)
 {
 	struct ksm_counters c;
+	struct process_stat st;
 	int r = ksm_read(pulser->root, &c);
 
 	if (r)
@@ -59,6 +62,10 @@ static int sample_take(const struct pulser *pulser, struct pulse_sample *ret)
 		.saved = ksm_saved(&c),
 		.full_scans = c.full_scans,
 		.scanned = c.pages_scanned,
+		.runnable = !pulser->ksmd ||
+			    process_stat_read(pulser->root, pulser->ksmd,
+					      &st) ||
+			    st.state == 'R',
 	};
 	if (pulser->ksmd)
 		process_cpu_nsec(pulser->root, pulser->ksmd, &ret->ksmd_nsec);
@@ -82,13 +89,47 @@ static void pace_write(struct pulser *pulser, const struct pulse_pace *pace)
 	knob_write(pulser, KNOB_SLEEP_MILLISECS, pace->sleep_msec);
 }
 
-void pulser_rest(struct pulser *pulser)
+/* Enough of a change to be worth a write: a fifth. */
+static bool pace_differs(const struct pulse_pace *a, const struct pulse_pace *b)
 {
-	static const struct pulse_pace resting = { PULSE_REST_PAGES,
-						   PULSE_REST_MSEC };
+	uint32_t low = MIN(a->pages_to_scan, b->pages_to_scan);
+	uint32_t high = MAX(a->pages_to_scan, b->pages_to_scan);
 
+	return high - low > low / 5;
+}
+
+static void rest(struct pulser *pulser, const struct pulse_pace *pace)
+{
 	knob_write(pulser, KNOB_ADVISOR_MODE, 0);
-	pace_write(pulser, &resting);
+	/* a baseline may well leave out what never merges */
+	knob_write(pulser, KNOB_SMART_SCAN, pulser->baseline > 0);
+	pace_write(pulser, pace);
+	pulser->resting = *pace;
+}
+
+static struct pulse_pace rest_pace(const struct pulser *pulser)
+{
+	return pulse_rest(pulser->baseline, pulser->settings.target_scan_usec);
+}
+
+void pulser_take_over(struct pulser *pulser)
+{
+	struct pulse_pace pace = rest_pace(pulser);
+	struct ksm_counters c;
+
+	pulser->resting.sleep_msec = 0;
+	if (ksm_read(pulser->root, &c) == 0 && c.run == 1)
+		rest(pulser, &pace);
+}
+
+void pulser_baseline(struct pulser *pulser, uint64_t pages)
+{
+	struct pulse_pace pace;
+
+	pulser->baseline = pages;
+	pace = rest_pace(pulser);
+	if (pulser->resting.sleep_msec && pace_differs(&pulser->resting, &pace))
+		rest(pulser, &pace);
 }
 
 int pulser_begin(struct pulser *pulser, uint64_t promised, uint64_t registered)
@@ -106,18 +147,13 @@ int pulser_begin(struct pulser *pulser, uint64_t promised, uint64_t registered)
 		knob_write(pulser, KNOB_USE_ZERO_PAGES, 1);
 	pace_write(pulser, &pulser->pulse.pace);
 	r = knob_write(pulser, KNOB_RUN, 1);
-	if (r)
-		pulser_rest(pulser);
+	pulser->resting.sleep_msec = 0;
+	if (r) {
+		struct pulse_pace pace = rest_pace(pulser);
+
+		rest(pulser, &pace);
+	}
 	return r;
-}
-
-/* Enough of a change to be worth a write: a fifth. */
-static bool pace_differs(const struct pulse_pace *a, const struct pulse_pace *b)
-{
-	uint32_t low = MIN(a->pages_to_scan, b->pages_to_scan);
-	uint32_t high = MAX(a->pages_to_scan, b->pages_to_scan);
-
-	return high - low > low / 5;
 }
 
 enum pulse_verdict pulser_poll(struct pulser *pulser)
@@ -141,11 +177,12 @@ enum pulse_verdict pulser_poll(struct pulser *pulser)
 void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 {
 	const struct pulse *p = &pulser->pulse;
+	struct pulse_pace pace = rest_pace(pulser);
 	uint64_t saved = p->last.saved > p->start.saved
 				 ? p->last.saved - p->start.saved
 				 : 0;
 
-	pulser_rest(pulser);
+	rest(pulser, &pace);
 	log_info(
 		"Pulse: %" PRIu64 " of %" PRIu64
 		" promised pages saved in %.1f s with %.2f s of ksmd's CPU (%s)",

@@ -20,6 +20,7 @@ struct root;
 
 struct pulser_settings {
 	uint32_t ksmd_cpu_permyriad; /* of one CPU, during a pulse */
+	uint64_t target_scan_usec;
 	bool zero_pages;
 };
 
@@ -29,8 +30,15 @@ int pulser_new(const struct root *root, struct knobs *knobs, pid_t ksmd,
 struct pulser *pulser_free(struct pulser *pulser);
 void pulser_set(struct pulser *pulser, const struct pulser_settings *settings);
 
-/* ksmd is running already, for others or from before: let it rest. */
-void pulser_rest(struct pulser *pulser);
+/* If ksmd is running, for others or from before, let it rest: from now on it
+ * runs when there is evidence. */
+void pulser_take_over(struct pulser *pulser);
+
+/*
+ * While it rests, ksmd shall pass over @pages in the time that the settings
+ * tell; 0: no such wish, only the dead have to be buried.
+ */
+void pulser_baseline(struct pulser *pulser, uint64_t pages);
 
 /*
  * Wake ksmd to save @promised of @registered pages.

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapt.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "enrol.h"
@@ -137,6 +138,9 @@ static void warn_kernel(struct report *report)
 	if (!k->pagemap_pfn)
 		warn(report, "no-pfn",
 		     "the kernel hides frame numbers: CAP_SYS_ADMIN is missing");
+	if (adapt_state(report->env.adapt) == PRESSURE_MEMORY)
+		warn(report, "memory-short",
+		     "memory is short: the search takes up to a whole CPU until that is over");
 	if (report->env.config->engine == ENGINE_DSA)
 		warn(report, "engine",
 		     "engine = dsa is not yet active: the CPU computes the checksums");

@@ -13,6 +13,7 @@
 #include "files.h"
 #include "kfeat.h"
 
+struct adapt;
 struct enrol;
 struct knobs;
 struct merge;
@@ -32,6 +33,7 @@ struct report_env {
 	const struct merge *merge;
 	const struct enrol *enrol;
 	const struct knobs *knobs;
+	const struct adapt *adapt;
 	pid_t ksmd;
 	bool dry_run;
 };

@@ -203,10 +203,15 @@ static bool has_reference(const struct scan *scan, const struct watched *w)
 	return false;
 }
 
+static bool is_to_be_probed(const struct scan *scan, const struct watched *w)
+{
+	return w->n_passes == 0 && has_reference(scan, w);
+}
+
 static void pass_begin(struct scan *scan, struct watched *w)
 {
 	w->news = false;
-	w->probe = w->n_passes == 0 && has_reference(scan, w);
+	w->probe = is_to_be_probed(scan, w);
 	if (w->n_passes == 0 && !w->probe)
 		w->reference = true;
 	if (!w->gone && !w->dropped && map_submit(scan, w))
@@ -232,7 +237,10 @@ static bool current_next(struct scan *scan)
 	if (scan->current)
 		pass_end(scan->current);
 	scan->current = watched_unref(scan->current);
-	if (!scan->todo.n)
+	/* what is probed is compared with all that was read before */
+	if (!scan->todo.n ||
+	    (looks_in_flight(scan->looks) &&
+	     is_to_be_probed(scan, scan->todo.v[scan->todo.n - 1])))
 		return false;
 	scan->current = scan->todo.v[--scan->todo.n];
 	scan->at = 0;

@@ -49,6 +49,7 @@ struct pulser_settings settings_pulser(const struct config *config)
 {
 	return (struct pulser_settings){
 		.ksmd_cpu_permyriad = config->ksmd_cpu_limit_permyriad,
+		.target_scan_usec = config->target_scan_time_usec,
 		.zero_pages = config->zero_pages,
 	};
 }

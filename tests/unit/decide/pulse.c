@@ -193,20 +193,44 @@ static void test_three_scans_are_waited_for(void **state)
 	assert_int_equal(o.verdict, PULSE_MERGED);
 }
 
-/* ksmd is parked, was stopped by somebody, or its list is empty. */
-static void test_a_ksmd_that_does_not_move_ends_by_time(void **state)
+/* When a pulse ends in which ksmd does not move. */
+static enum pulse_verdict stands_still(bool runnable, uint64_t *ret_usec)
 {
-	struct pulse_sample now = { .now_usec = 1000000, .saved = 5 };
+	struct pulse_sample now = { .now_usec = 1000000,
+				    .saved = 5,
+				    .runnable = runnable };
 	uint64_t begun = now.now_usec;
+	enum pulse_verdict verdict;
 	struct pulse pulse;
 
-	(void)state;
 	pulse_begin(&pulse, &now, 100, 1000000, 5000);
-	while (pulse_step(&pulse, &now) == PULSE_GO_ON)
+	do {
 		now.now_usec += 20000;
-	assert_int_equal(pulse_step(&pulse, &now), PULSE_TIMEOUT);
-	/* four scans of the dearest pages at half a CPU, and not for ever */
-	assert_in_range(now.now_usec - begun, 112000000, 180000000);
+		verdict = pulse_step(&pulse, &now);
+	} while (verdict == PULSE_GO_ON);
+	*ret_usec = now.now_usec - begun;
+	return verdict;
+}
+
+/* It waits for a CPU: four scans of the dearest pages at half a CPU, and not
+ * for ever. */
+static void test_a_ksmd_that_starves_ends_by_time(void **state)
+{
+	uint64_t usec;
+
+	(void)state;
+	assert_int_equal(stands_still(true, &usec), PULSE_TIMEOUT);
+	assert_in_range(usec, 112000000, 180000000);
+}
+
+/* It was stopped by somebody, or its list is empty. */
+static void test_a_ksmd_that_sleeps_is_not_waited_for(void **state)
+{
+	uint64_t usec;
+
+	(void)state;
+	assert_int_equal(stands_still(false, &usec), PULSE_STALLED);
+	assert_in_range(usec, 3000000, 4000000);
 }
 
 static void test_nothing_promised_ends_at_once(void **state)
@@ -351,6 +375,35 @@ static void test_what_is_worth_a_pulse(void **state)
 				 cases[i].worth);
 }
 
+static void test_the_baseline_keeps_its_time(void **state)
+{
+	static const uint64_t pages[] = { 20000, 1000000, 4194304, 5000000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		struct pulse_pace pace = pulse_rest(pages[i], 200000000);
+		uint64_t scan_msec = (pages[i] + pace.pages_to_scan - 1) /
+				     pace.pages_to_scan * pace.sleep_msec;
+
+		assert_in_range(scan_msec, 190000, 200000);
+	}
+}
+
+/* Never less than what buries the dead, and never more than one batch. */
+static void test_the_baseline_has_bounds(void **state)
+{
+	struct pulse_pace pace;
+
+	(void)state;
+	for (uint64_t pages = 0; pages <= 10000; pages += 2500) {
+		pace = pulse_rest(pages, 200000000);
+		assert_int_equal(pace.pages_to_scan, PULSE_REST_PAGES);
+		assert_int_equal(pace.sleep_msec, PULSE_REST_MSEC);
+	}
+	pace = pulse_rest(UINT64_MAX / 2, 1);
+	assert_int_equal(pace.pages_to_scan, PULSE_MAX_PAGES);
+}
+
 static void test_each_verdict_has_a_name(void **state)
 {
 	(void)state;
@@ -365,7 +418,8 @@ int main(void)
 		cmocka_unit_test(test_more_than_promised_is_not_cut_off),
 		cmocka_unit_test(test_stalls_when_a_scan_brings_nothing_more),
 		cmocka_unit_test(test_three_scans_are_waited_for),
-		cmocka_unit_test(test_a_ksmd_that_does_not_move_ends_by_time),
+		cmocka_unit_test(test_a_ksmd_that_starves_ends_by_time),
+		cmocka_unit_test(test_a_ksmd_that_sleeps_is_not_waited_for),
 		cmocka_unit_test(test_nothing_promised_ends_at_once),
 		cmocka_unit_test(test_counters_that_fall_do_no_harm),
 		cmocka_unit_test(test_without_pages_scanned_the_pace_stays),
@@ -373,6 +427,8 @@ int main(void)
 		cmocka_unit_test(test_a_pulse_keeps_to_its_share),
 		cmocka_unit_test(test_a_full_cpu_still_leaves_a_sleep),
 		cmocka_unit_test(test_what_is_worth_a_pulse),
+		cmocka_unit_test(test_the_baseline_keeps_its_time),
+		cmocka_unit_test(test_the_baseline_has_bounds),
 		cmocka_unit_test(test_each_verdict_has_a_name),
 	};
 
