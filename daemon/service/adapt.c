@@ -31,9 +31,8 @@ void adapt_apply(struct adapt *adapt)
 	adapt->env.budget->share_permyriad = pressure_share(
 		adapt->pressure.state, config->cpu_limit_permyriad);
 	if (adapt->pressure.state == PRESSURE_MEMORY)
-		settings.ksmd_cpu_permyriad =
-			pressure_share(PRESSURE_MEMORY,
-				       settings.ksmd_cpu_permyriad);
+		settings.ksmd_cpu_permyriad = pressure_share(
+			PRESSURE_MEMORY, settings.ksmd_cpu_permyriad);
 	pulser_set(adapt->env.pulser, &settings);
 }
 
@@ -46,7 +45,8 @@ static void say(const struct adapt *adapt)
 		log_notice("Memory is short: %" PRIu64
 			   " MiB available%s; searching at full speed",
 			   adapt->pressure.last_available >> 20,
-			   runway < PRESSURE_RUNWAY_SEC ? " and dwindling" : "");
+			   runway < PRESSURE_RUNWAY_SEC ? " and dwindling"
+							: "");
 		break;
 	case PRESSURE_CPU:
 		log_debug("Tasks wait for CPUs; searching more slowly");
