@@ -14,13 +14,17 @@ void budget_init(struct budget *b, uint32_t share_permyriad, uint64_t now_usec,
 	};
 }
 
-void budget_update(struct budget *b, uint64_t now_usec, uint64_t cpu_usec)
+void budget_update(struct budget *b, uint64_t now_usec, uint64_t cpu_usec,
+		   bool beginning)
 {
+	int64_t used = (int64_t)(cpu_usec - b->last_cpu_usec);
+	int64_t paid = beginning ? MIN(used, b->burst_usec) : 0;
 	int64_t cap = (int64_t)(BUDGET_SAVE_USEC * b->share_permyriad / 10000);
 	int64_t earned = (int64_t)((now_usec - b->last_usec) *
 				   b->share_permyriad / 10000);
 
-	b->tokens_usec += earned - (int64_t)(cpu_usec - b->last_cpu_usec);
+	b->burst_usec -= paid;
+	b->tokens_usec += earned - (used - paid);
 	if (b->tokens_usec > cap) {
 		b->burst_usec = MIN(b->burst_usec + b->tokens_usec - cap,
 				    (int64_t)BUDGET_BURST_USEC);
@@ -28,14 +32,6 @@ void budget_update(struct budget *b, uint64_t now_usec, uint64_t cpu_usec)
 	}
 	b->last_usec = now_usec;
 	b->last_cpu_usec = cpu_usec;
-}
-
-void budget_burst(struct budget *b, uint64_t cpu_usec)
-{
-	int64_t paid = MIN((int64_t)cpu_usec, b->burst_usec);
-
-	b->burst_usec -= paid;
-	b->tokens_usec += paid;
 }
 
 bool budget_has_burst(const struct budget *b)

@@ -3,8 +3,8 @@
  * budget - a share of a CPU as a long-run average, but for beginnings
  *
  * A token bucket in microseconds of CPU: fills with the share of the time
- * that passes, is emptied by what was used. The first look at a new process
- * need not wait for it: it is paid from a second bucket, which is full at the
+ * that passes, is emptied by what was used. What a new process makes us do
+ * need not wait for it: that is paid from a second bucket, which is full at the
  * start and filled again by what the first could not hold. So the average is
  * kept in the long run whatever comes and goes, with one bucketful more.
  */
@@ -29,11 +29,10 @@ struct budget {
 void budget_init(struct budget *budget, uint32_t share_permyriad,
 		 uint64_t now_usec, uint64_t cpu_usec);
 
-/* Time has passed and CPU was used (both counted from anywhere). */
-void budget_update(struct budget *budget, uint64_t now_usec, uint64_t cpu_usec);
-
-/* @cpu_usec of what was used went into a beginning. */
-void budget_burst(struct budget *budget, uint64_t cpu_usec);
+/* Time has passed and CPU was used (both counted from anywhere); @beginning:
+ * since something has just begun. */
+void budget_update(struct budget *budget, uint64_t now_usec, uint64_t cpu_usec,
+		   bool beginning);
 
 /* Whether a beginning need not wait. */
 bool budget_has_burst(const struct budget *budget);

@@ -383,30 +383,49 @@ int track_look(struct track *track, uint32_t number, const struct look *look,
 	return 0;
 }
 
-int track_take(struct track *track, uint64_t max_pages,
+/* The candidates of @region that are in the slice. */
+static struct pagemask slice_of(const struct region *region,
+				const struct track_slice *slice)
+{
+	struct pagemask pages = region->candidate;
+
+	for (unsigned int i = pagemask_next(&pages, 0);
+	     slice->of > 1 && i < REGION_PAGES;
+	     i = pagemask_next(&pages, i + 1))
+		if (track_crc(region, i) % slice->of != slice->number)
+			pagemask_clear(&pages, i);
+	return pages;
+}
+
+int track_take(struct track *track, const struct track_slice *slice,
 	       struct track_queue *queue)
 {
 	uint64_t n_pages = 0;
-	size_t n = 0;
+	size_t out = 0, n = 0;
 	int r = 0;
 
-	while (n < track->queue.n && n_pages < max_pages) {
+	for (; !r && n < track->queue.n && n_pages < slice->max_pages; n++) {
 		uint32_t number = track->queue.v[n];
 		struct region *region = track->regions.v[number];
+		struct pagemask pages = slice_of(region, slice);
+		unsigned int n_here = pagemask_count(&pages);
 
-		r = vec_push(queue, ((struct track_candidates){
-					    number, region->candidate }));
+		if (n_here)
+			r = vec_push(queue, ((struct track_candidates){
+						    number, pages }));
 		if (r)
 			break;
-		n_pages += pagemask_count(&region->candidate);
-		memset(&region->candidate, 0, sizeof(region->candidate));
-		region->queued = false;
-		n++;
+		n_pages += n_here;
+		for (unsigned int w = 0; w < PAGEMASK_WORDS; w++)
+			region->candidate.words[w] &= ~pages.words[w];
+		region->queued = pagemask_next(&region->candidate, 0) <
+				 REGION_PAGES;
+		if (region->queued)
+			track->queue.v[out++] = number;
 	}
-	if (n)
-		memmove(track->queue.v, track->queue.v + n,
-			(track->queue.n - n) * sizeof(uint32_t));
-	track->queue.n -= n;
+	memmove(track->queue.v + out, track->queue.v + n,
+		(track->queue.n - n) * sizeof(uint32_t));
+	track->queue.n -= n - out;
 	track->n_candidates -= n_pages;
 	return r;
 }

@@ -121,11 +121,18 @@ uint32_t track_crc(const struct region *region, unsigned int page);
 int track_look(struct track *track, uint32_t region, const struct look *look,
 	       struct look_result *ret);
 
+/* Some of the candidates. Equal pages are always in the same slice. */
+struct track_slice {
+	uint32_t number; /* below .of */
+	uint32_t of;
+	uint64_t max_pages; /* about */
+};
+
 /*
- * Move candidates of whole regions out of the queue into @queue, up to about
- * @max_pages, oldest first. 0 or -ENOMEM (some may have been moved).
+ * Move the candidates of @slice into @queue, oldest regions first. 0 or
+ * -ENOMEM (some may have been moved).
  */
-int track_take(struct track *track, uint64_t max_pages,
+int track_take(struct track *track, const struct track_slice *slice,
 	       struct track_queue *queue);
 
 /* The settle stage's verdicts on one page. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -163,11 +164,25 @@ static int part_add(struct vmas *parts, const struct vma *v, uint64_t start,
 	return vec_push(parts, part);
 }
 
-int vmas_mark(struct vmas *vmas, const struct range *ranges, size_t n)
+static int range_compare(const void *pa, const void *pb)
 {
+	const struct range *a = pa, *b = pb;
+
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
+int vmas_mark(struct vmas *vmas, const struct range *marked, size_t n)
+{
+	_cleanup_free_ struct range *ranges = malloc((n + 1) * sizeof(*ranges));
 	struct vmas parts = { 0 };
 	size_t at = 0;
 	int r = 0;
+
+	if (!ranges)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		ranges[i] = marked[i];
+	qsort(ranges, n, sizeof(*ranges), range_compare);
 
 	for (size_t i = 0; !r && i < vmas->n; i++) {
 		const struct vma *v = &vmas->v[i];

@@ -41,7 +41,7 @@ enum {
 int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all);
 
 /*
- * @ranges, in address order, have been marked mergeable: split the mappings accordingly. madvise()
+ * @ranges, which do not overlap, have been marked mergeable: split the mappings accordingly. madvise()
  * may have passed over something silently (facts 2.2): the next vmas_read()
  * knows. 0 or -ENOMEM, then nothing has changed.
  */

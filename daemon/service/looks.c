@@ -13,8 +13,6 @@
 #include "track.h"
 #include "watch.h"
 
-/* A process is new for this long: it may be filling its memory still. */
-#define BEGINNING_USEC (30 * USEC_PER_SEC)
 /* Regions to each side of one that has changed, to be checked too. */
 #define NEIGHBOURS 2U
 
@@ -33,7 +31,6 @@ struct look_job {
 	enum sampler_look kind;
 	struct pagemask merged;
 	int result;
-	uint64_t cpu_nsec; /* of the thread, for this job */
 	struct look look;
 };
 
@@ -66,12 +63,6 @@ unsigned int looks_in_flight(const struct looks *looks)
 	return looks->in_flight;
 }
 
-bool looks_is_beginning(const struct watched *w)
-{
-	return w->first_pass ||
-	       clock_usec(CLOCK_MONOTONIC) < w->found_usec + BEGINNING_USEC;
-}
-
 bool looks_is_pending(const struct looks *looks,
 		      const struct watched_region *wr)
 {
@@ -89,11 +80,9 @@ static uint32_t now_sec(void)
 static void look_run(struct job *job, struct worker *worker)
 {
 	struct look_job *j = (struct look_job *)job;
-	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
 
 	j->result = reader_look(j->looks->env.reader, &j->watched->process,
 				j->base, &j->merged, worker, &j->look);
-	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 static int look_submit(struct looks *looks, struct watched *w,
@@ -225,8 +214,6 @@ static void look_done(struct job *job, bool dropped)
 	int r = 0;
 
 	looks->in_flight--;
-	if (looks_is_beginning(j->watched))
-		budget_burst(looks->env.budget, j->cpu_nsec / NSEC_PER_USEC);
 	if (!dropped && j->result == READER_GONE)
 		j->watched->gone = true;
 	if (!dropped && !j->watched->dropped && j->result == 0) {

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "budget.h"
 #include "reader.h"
 
 struct looks;
@@ -24,7 +23,6 @@ struct looks_env {
 	struct pool *pool;
 	struct reader *reader;
 	struct track *track;
-	struct budget *budget;
 	/* A look was taken in, and room for another is there. */
 	void (*done)(void *userdata);
 	void *userdata;
@@ -43,7 +41,3 @@ unsigned int looks_in_flight(const struct looks *looks);
 /* Whether duplicates of the region wait to be merged, as far as known. */
 bool looks_is_pending(const struct looks *looks,
 		      const struct watched_region *region);
-
-/* The first look at a process, and at what it fills soon after its start, is
- * not made to wait for the average. */
-bool looks_is_beginning(const struct watched *watched);

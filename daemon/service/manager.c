@@ -96,11 +96,11 @@ static bool round_may_begin(void *userdata)
 	return merge_stage(m->merge) == MERGE_IDLE;
 }
 
-static bool scan_is_idle(void *userdata)
+static enum scan_state searching(void *userdata)
 {
 	const struct manager *m = userdata;
 
-	return !scan_is_busy(m->scan);
+	return scan_state(m->scan);
 }
 
 /* See soon what became of the duplicates. */
@@ -300,7 +300,7 @@ static int loop_start(struct manager *m)
 				.watch = m->watch,
 				.enrol = m->enrol,
 				.pulser = m->pulser,
-				.scan_is_idle = scan_is_idle,
+				.searching = searching,
 				.pulsed = on_pulsed,
 				.userdata = m,
 			},

@@ -18,9 +18,11 @@
 /* A candidate is looked at again after this long (design 3.8): what changes
  * all the time has changed by then. */
 #define SETTLE_DELAY_USEC (300 * USEC_PER_MSEC)
-/* Candidates wait for more of them, but not longer. */
-#define SETTLE_WAIT_USEC (2500 * USEC_PER_MSEC)
-/* Settled at once: 12 MiB of items. */
+/* Candidates wait for more of them, but not longer; and longer while a new
+ * process is read, whose ranges are better planned when all is known. */
+#define SETTLE_WAIT_USEC       (2500 * USEC_PER_MSEC)
+#define SETTLE_WAIT_FIRST_USEC (10 * USEC_PER_SEC)
+/* Settled at once, in one of so many slices: 12 MiB of items. */
 #define SETTLE_PAGES 262144U
 /* How often a pulse is looked at. */
 #define PULSE_POLL_USEC (20 * USEC_PER_MSEC)
@@ -37,10 +39,12 @@ struct merge {
 	uint64_t first_usec; /* when candidates began to wait; 0: none */
 	uint64_t promise_usec; /* when the oldest promise was made */
 	uint64_t baseline_usec; /* when it was measured */
+	struct track_slice slice; /* of the candidates, being settled */
 	struct track_queue queue;
 	size_t at; /* next of the queue to be looked at */
 	unsigned int in_flight;
 	struct settle settle;
+	uint64_t sliced_promise; /* of earlier slices, if all is enrolled */
 	struct enrolling *enrolling;
 	struct merge_counters counters;
 };
@@ -56,6 +60,7 @@ struct settle_job {
 };
 
 static void settle_advance(struct merge *merge);
+static void slice_begin(struct merge *merge);
 
 static struct watched *watched_of(const struct merge *merge, uint32_t owner)
 {
@@ -162,23 +167,60 @@ static bool is_covered(const struct merge *merge,
 				   region->base + item->ref.page * PAGE_BYTES);
 }
 
+/* What the items promise, with only what is covered by marks, or with all. */
+static uint64_t items_promise(struct merge *merge, bool all)
+{
+	for (size_t i = 0; i < merge->settle.n; i++) {
+		struct settle_item *item = &merge->settle.v[i];
+
+		item->covered = item->confirmed &&
+				(all || is_covered(merge, item));
+	}
+	return settle_promise(&merge->settle, merge->limits.max_sharing);
+}
+
+/* Of all duplicates that wait, how many are in mergeable mappings now: a
+ * share that the promise of slices, whose items are gone, is cut to. */
+static uint64_t covered_part(const struct merge *merge, uint64_t promise)
+{
+	uint64_t n_all = 0, n_covered = 0;
+	size_t n;
+	struct watched *const *list = watch_list(merge->env.watch, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; list[i] && k < list[i]->regions.n; k++) {
+			struct pagemask eligible, mergeable;
+			const struct region *region = track_region(
+				merge->env.track, list[i]->regions.v[k].number);
+
+			reader_masks(&list[i]->vmas, region->base, &eligible,
+				     &mergeable);
+			for (unsigned int w = 0; w < PAGEMASK_WORDS; w++)
+				mergeable.words[w] &=
+					region->duplicate.words[w];
+			n_all += pagemask_count(&region->duplicate);
+			n_covered += pagemask_count(&mergeable);
+		}
+	}
+	return n_all ? promise * n_covered / n_all : 0;
+}
+
 /* Every range is marked that will be: what is a pulse to bring? */
 static void on_enrolled(void *userdata, uint64_t late)
 {
 	struct merge *merge = userdata;
-	uint64_t promise;
+	uint64_t promise = late;
 
-	for (size_t i = 0; i < merge->settle.n; i++) {
-		struct settle_item *item = &merge->settle.v[i];
-
-		item->covered = item->confirmed && is_covered(merge, item);
-	}
-	promise = settle_promise(&merge->settle, merge->limits.max_sharing) +
-		  late;
+	if (merge->slice.of > 1)
+		promise += covered_part(merge, merge->sliced_promise);
+	else
+		promise += items_promise(merge, false);
+	merge->sliced_promise = 0;
 	if (promise && !merge->counters.promised)
 		merge->promise_usec = clock_usec(CLOCK_MONOTONIC);
 	merge->counters.promised += promise;
 	merge->settle.n = 0;
+	merge->slice.of = 1;
 	merge->stage = MERGE_IDLE;
 	merge_consider(merge);
 }
@@ -203,7 +245,14 @@ static void settled(struct merge *merge)
 		else
 			track_reject(merge->env.track, item->ref);
 	}
-	enrol_begin(merge);
+	if (merge->slice.of > 1) {
+		merge->sliced_promise += items_promise(merge, true);
+		merge->settle.n = 0;
+	}
+	if (++merge->slice.number < merge->slice.of)
+		slice_begin(merge);
+	else
+		enrol_begin(merge);
 }
 
 static void settle_advance(struct merge *merge)
@@ -220,13 +269,26 @@ static void settle_advance(struct merge *merge)
 	settled(merge);
 }
 
-static void settle_begin(struct merge *merge)
+static void slice_begin(struct merge *merge)
 {
-	merge->stage = MERGE_SETTLING;
-	merge->first_usec = 0;
-	if (track_take(merge->env.track, SETTLE_PAGES, &merge->queue))
+	if (track_take(merge->env.track, &merge->slice, &merge->queue))
 		log_debug("No memory for all candidates; the rest waits");
 	settle_advance(merge);
+}
+
+static void settle_begin(struct merge *merge)
+{
+	struct track_counters c;
+
+	track_counters(merge->env.track, &c);
+	merge->stage = MERGE_SETTLING;
+	merge->first_usec = 0;
+	merge->slice = (struct track_slice){
+		.of = (uint32_t)(c.candidates / SETTLE_PAGES + 1),
+		/* one content may fill a slice: not without a bound */
+		.max_pages = 4 * SETTLE_PAGES,
+	};
+	slice_begin(merge);
 }
 
 /* --- pulse ----------------------------------------------------------------- */
@@ -286,9 +348,14 @@ static bool settle_is_due(struct merge *merge, uint64_t now)
 		merge->first_usec = now;
 	if (now < merge->first_usec + SETTLE_DELAY_USEC)
 		return false;
-	return merge->env.scan_is_idle(merge->env.userdata) ||
-	       c.candidates >= SETTLE_PAGES ||
-	       now >= merge->first_usec + SETTLE_WAIT_USEC;
+	switch (merge->env.searching(merge->env.userdata)) {
+	case SCAN_IDLE:
+		return true;
+	case SCAN_ROUND:
+		return now >= merge->first_usec + SETTLE_WAIT_USEC;
+	default:
+		return now >= merge->first_usec + SETTLE_WAIT_FIRST_USEC;
+	}
 }
 
 void merge_consider(struct merge *merge)

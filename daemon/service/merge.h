@@ -16,6 +16,7 @@
 #include "enrol.h"
 #include "planning.h"
 #include "reader.h"
+#include "scan.h"
 
 struct merge;
 struct pulser;
@@ -35,8 +36,8 @@ struct merge_env {
 	struct watch *watch;
 	struct enrol *enrol;
 	struct pulser *pulser;
-	/* No more candidates are about to come. */
-	bool (*scan_is_idle)(void *userdata);
+	/* Whether more candidates are about to come. */
+	enum scan_state (*searching)(void *userdata);
 	/* A pulse has ended. */
 	void (*pulsed)(void *userdata);
 	void *userdata;

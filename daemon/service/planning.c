@@ -2,6 +2,10 @@
 #include "planning.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
 
 #include "track.h"
 #include "watch.h"
@@ -113,6 +117,44 @@ static uint64_t wanted_pages(const struct plan_runs *runs)
 	return n;
 }
 
+static bool is_enrolled(const struct plan_runs *runs, uint64_t address)
+{
+	size_t low = 0, high = runs->n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (runs->v[mid].end > address)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low < runs->n && runs->v[low].start <= address &&
+	       runs->v[low].enrolled;
+}
+
+/* What joins two mergeable ranges makes room for another: so that there are
+ * never more than allowed, not even in between, such ranges go first. */
+static int joining_first(const struct plan_runs *runs, struct ranges *ranges)
+{
+	_cleanup_free_ struct range *rest = NULL;
+	size_t n_rest = 0, out = 0;
+
+	rest = malloc((ranges->n + 1) * sizeof(*rest));
+	if (!rest)
+		return -ENOMEM;
+	for (size_t i = 0; i < ranges->n; i++) {
+		const struct range r = ranges->v[i];
+
+		if (is_enrolled(runs, r.start - 1) && is_enrolled(runs, r.end))
+			ranges->v[out++] = r;
+		else
+			rest[n_rest++] = r;
+	}
+	memcpy(ranges->v + out, rest, n_rest * sizeof(*rest));
+	return 0;
+}
+
 int planning_ranges(const struct track *track, const struct watched *w,
 		    const struct planning_limits *limits, struct ranges *ret,
 		    uint64_t *ret_wanted)
@@ -130,6 +172,8 @@ int planning_ranges(const struct track *track, const struct watched *w,
 	if (!r && *ret_wanted)
 		r = planner_plan(&in.runs, &in.mappings, &in.collapsible, &plan,
 				 ret);
+	if (!r)
+		r = joining_first(&in.runs, ret);
 	input_clear(&in);
 	return r;
 }

@@ -21,7 +21,7 @@ struct planning_limits {
 };
 
 /*
- * Append to @ret the new ranges for @watched. *ret_wanted: duplicates that
+ * Append to @ret the new ranges for @watched, those first that join others. *ret_wanted: duplicates that
  * are in no mergeable mapping yet, whether in the ranges or not.
  * Return: 0 or -ENOMEM.
  */

@@ -272,7 +272,8 @@ static enum daemon_state state_of(const struct report *report, bool starting,
 		return STATE_STARTING;
 	if (merge_stage(report->env.merge) != MERGE_IDLE)
 		return STATE_MERGING;
-	return scan_is_busy(report->env.scan) ? STATE_SEARCHING : STATE_RESTING;
+	return scan_state(report->env.scan) == SCAN_IDLE ? STATE_RESTING
+							 : STATE_SEARCHING;
 }
 
 void report_status(struct report *report, bool starting, bool paused,

@@ -19,6 +19,8 @@
  * itself costs on a slow or crowded machine must not stop the search for ever.
  */
 #define STARVED_USEC (5 * USEC_PER_SEC)
+/* A process is new for this long: it may be filling its memory still. */
+#define BEGINNING_USEC (30 * USEC_PER_SEC)
 /* How soon to ask again whether a round may begin. */
 #define MAY_BEGIN_USEC (100 * USEC_PER_MSEC)
 
@@ -36,6 +38,7 @@ struct scan {
 	bool paused;
 	bool soon;
 	uint64_t job_usec; /* when a job was begun last */
+	uint64_t beginning_usec; /* until then, work is for something new */
 	uint64_t next_usec; /* when the next round may begin */
 	uint64_t aged_usec; /* when track_round_done() was called last */
 	uint64_t rounds;
@@ -143,22 +146,39 @@ static int map_submit(struct scan *scan, struct watched *w)
 
 /* --- rounds ---------------------------------------------------------------- */
 
-static void round_begin(struct scan *scan)
+static bool is_new(const struct watched *w)
+{
+	return w->first_pass ||
+	       clock_usec(CLOCK_MONOTONIC) < w->found_usec + BEGINNING_USEC;
+}
+
+/* Take in those that are due and new, or due and not. */
+static void due_take(struct scan *scan, bool new, uint64_t now)
+{
+	size_t n;
+	struct watched *const *list = watch_list(scan->env.watch, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && !list[i]->gone && now >= list[i]->pass_usec &&
+		    is_new(list[i]) == new &&vec_push(&scan->todo, list[i]) ==
+			    0)
+			watched_ref(list[i]);
+}
+
+/* New processes first, and @only_new while ksmd merges what the last round
+ * found. False: there is nobody to look at. */
+static bool round_begin(struct scan *scan, bool only_new)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
-	struct watched *const *list;
-	size_t n;
 
-	list = watch_list(scan->env.watch, &n);
-	for (size_t i = 0; i < n; i++) {
-		if (!list[i] || list[i]->gone || now < list[i]->pass_usec ||
-		    vec_push(&scan->todo, list[i]))
-			continue;
-		watched_ref(list[i]);
+	if (!only_new) {
+		due_take(scan, false, now);
+		pfnset_clear(scan->env.reader->seen);
+		scan->soon = false;
 	}
-	pfnset_clear(scan->env.reader->seen);
-	scan->round = true;
-	scan->soon = false;
+	due_take(scan, true, now);
+	scan->round = scan->todo.n || !only_new;
+	return scan->round;
 }
 
 /* The next one begins when the first process is due again. */
@@ -265,45 +285,54 @@ static bool step(struct scan *scan)
 	return true;
 }
 
-/* The first look at a process does not wait for the budget. */
-static bool next_is_first(const struct scan *scan)
+/* Work on new processes does not wait for the budget. */
+static bool next_is_new(const struct scan *scan)
 {
 	if (scan->current)
-		return looks_is_beginning(scan->current);
-	return scan->todo.n &&
-	       looks_is_beginning(scan->todo.v[scan->todo.n - 1]);
+		return is_new(scan->current);
+	return scan->todo.n && is_new(scan->todo.v[scan->todo.n - 1]);
+}
+
+/* Whether there is something to do, and may be done now. */
+static bool may_step(struct scan *scan, uint64_t now)
+{
+	uint64_t wait;
+
+	if (scan->current && scan->current->first_pass)
+		scan->beginning_usec = now + BEGINNING_USEC;
+	budget_update(scan->env.budget, now,
+		      scan->env.cpu_usec(scan->env.userdata),
+		      now < scan->beginning_usec);
+	wait = budget_wait_usec(scan->env.budget);
+	if (!wait || now >= scan->job_usec + STARVED_USEC ||
+	    (next_is_new(scan) && budget_has_burst(scan->env.budget)))
+		return true;
+	timer_set(scan, now + MIN(wait, USEC_PER_SEC));
+	return false;
 }
 
 static void advance(struct scan *scan)
 {
 	unsigned int deep = 2 * pool_threads(scan->env.pool) + 2;
-	uint64_t now = clock_usec(CLOCK_MONOTONIC), wait;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	bool merging;
 
-	if (scan->paused)
+	if (scan->paused || !may_step(scan, now))
 		return;
-	budget_update(scan->env.budget, now,
-		      scan->env.cpu_usec(scan->env.userdata));
-	wait = budget_wait_usec(scan->env.budget);
-	if (wait &&
-	    !(next_is_first(scan) && budget_has_burst(scan->env.budget)) &&
-	    now < scan->job_usec + STARVED_USEC) {
-		timer_set(scan, now + MIN(wait, USEC_PER_SEC));
-		return;
-	}
 	while (looks_in_flight(scan->looks) < deep && step(scan))
 		scan->job_usec = now;
 	scan->env.progress(scan->env.userdata);
-	if (scan_is_busy(scan))
+	if (scan_state(scan) != SCAN_IDLE)
 		return;
 	if (scan->round)
 		round_end(scan);
+	merging = !scan->env.may_begin(scan->env.userdata);
 	if (!scan->soon && now < scan->next_usec) {
 		timer_set(scan, scan->next_usec);
-	} else if (!scan->env.may_begin(scan->env.userdata)) {
-		timer_set(scan, now + MAY_BEGIN_USEC);
-	} else {
-		round_begin(scan);
+	} else if (round_begin(scan, merging)) {
 		timer_set(scan, now);
+	} else {
+		timer_set(scan, now + MAY_BEGIN_USEC);
 	}
 }
 
@@ -333,7 +362,6 @@ int scan_new(const struct scan_env *env, struct scan **ret)
 			.pool = env->pool,
 			.reader = env->reader,
 			.track = env->track,
-			.budget = env->budget,
 			.done = on_looked,
 			.userdata = scan,
 		},
@@ -376,6 +404,7 @@ void scan_found(struct scan *scan, struct watched *w)
 		scan->todo.v[scan->todo.n++] = TAKE_PTR(scan->current);
 	scan->todo.v[scan->todo.n++] = watched_ref(w);
 	w->found_usec = clock_usec(CLOCK_MONOTONIC);
+	scan->beginning_usec = w->found_usec + BEGINNING_USEC;
 	timer_set(scan, 0);
 }
 
@@ -419,10 +448,19 @@ void scan_soon(struct scan *scan, bool all)
 	timer_set(scan, 0);
 }
 
-bool scan_is_busy(const struct scan *scan)
+enum scan_state scan_state(const struct scan *scan)
 {
+	bool first = scan->current && scan->current->n_passes == 0;
+
+	for (size_t i = 0; i < scan->todo.n; i++)
+		first |= scan->todo.v[i]->n_passes == 0 &&
+			 !scan->todo.v[i]->gone;
+	if (first)
+		return SCAN_FIRST;
 	return scan->current || scan->todo.n || scan->mapping ||
-	       looks_in_flight(scan->looks);
+			       looks_in_flight(scan->looks)
+		       ? SCAN_ROUND
+		       : SCAN_IDLE;
 }
 
 uint64_t scan_rounds(const struct scan *scan)

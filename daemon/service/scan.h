@@ -37,7 +37,7 @@ struct scan_env {
 	uint64_t (*cpu_usec)(void *userdata);
 	/*
 	 * Whether a round may begin: not while ksmd merges what the last one
-	 * found. New processes do not wait.
+	 * found. What is new does not wait.
 	 */
 	bool (*may_begin)(void *userdata);
 	/* Some regions were looked at. */
@@ -61,7 +61,12 @@ void scan_pause(struct scan *scan, bool pause);
  */
 void scan_soon(struct scan *scan, bool all);
 
-/* Whether processes wait to be looked at. */
-bool scan_is_busy(const struct scan *scan);
+enum scan_state {
+	SCAN_IDLE,
+	SCAN_ROUND, /* what is known is looked at again */
+	SCAN_FIRST, /* a new process is being read, or about to be */
+};
+
+enum scan_state scan_state(const struct scan *scan);
 
 uint64_t scan_rounds(const struct scan *scan);

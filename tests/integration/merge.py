@@ -128,6 +128,19 @@ def runs_of_one_page(t):
     finish(daemon, targets)
 
 
+def more_than_is_settled_at_once(t):
+    """A gigabyte of duplicates and more: every copy meets the others."""
+    targets = dups(t, "--dup", "100", n=2, size=640)
+    possible = mergeable(targets)
+    daemon, seconds = seconds_until_merged(t, possible, 20)
+    print(f"# {COMPLETE:.0%} of {possible} pages merged after "
+          f"{seconds:.1f} s", flush=True)
+    log = daemon.log()
+    check(log.count("Pulse:") <= 2, f"in more than one piece:\n{log}")
+    check_memory(daemon)
+    finish(daemon, targets)
+
+
 def bounded_ranges_when_duplicates_come_later(t):
     """The bound is used up when a process comes with which the first has
     more in common than with the second."""
@@ -245,6 +258,7 @@ def families_that_share_by_fork(t):
 
 if __name__ == "__main__":
     harness.run(runs_of_16_pages, runs_of_one_page,
+                more_than_is_settled_at_once,
                 bounded_ranges_when_duplicates_come_later,
                 zero_pages_need_no_frame, zero_pages_can_be_left_alone,
                 who_is_not_named_is_not_touched, families_that_share_by_fork)

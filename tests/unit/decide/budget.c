@@ -27,7 +27,7 @@ static uint64_t cpu_after(uint32_t permyriad, uint64_t piece_usec,
 			now += piece_usec;
 			cpu += piece_usec;
 		}
-		budget_update(&b, now, cpu);
+		budget_update(&b, now, cpu, false);
 	}
 	return cpu - start_cpu;
 }
@@ -63,9 +63,9 @@ static void test_more_than_one_cpu_may_be_allowed(void **state)
 	(void)state;
 	budget_init(&b, 640000, 0, 0);
 	/* 64 CPUs for a second, and a little more */
-	budget_update(&b, SEC, 64 * SEC);
+	budget_update(&b, SEC, 64 * SEC, false);
 	assert_int_equal(budget_wait_usec(&b), 0);
-	budget_update(&b, SEC, 64 * SEC + 640);
+	budget_update(&b, SEC, 64 * SEC + 640, false);
 	assert_in_range(budget_wait_usec(&b), 10, 11);
 }
 
@@ -76,13 +76,13 @@ static void test_idle_time_is_saved_up_but_not_for_ever(void **state)
 
 	(void)state;
 	budget_init(&b, 1000, 0, 0);
-	budget_update(&b, hour, 0);
-	budget_update(&b, hour, saved);
+	budget_update(&b, hour, 0, false);
+	budget_update(&b, hour, saved, false);
 	assert_int_equal(budget_wait_usec(&b), 0);
-	budget_update(&b, hour, saved + 1000);
+	budget_update(&b, hour, saved + 1000, false);
 	/* a tenth of a CPU: what was used too much takes ten times as long */
 	assert_in_range(budget_wait_usec(&b), 10000, 10001);
-	budget_update(&b, hour + budget_wait_usec(&b), saved + 1000);
+	budget_update(&b, hour + budget_wait_usec(&b), saved + 1000, false);
 	assert_int_equal(budget_wait_usec(&b), 0);
 }
 
@@ -94,8 +94,7 @@ static void test_beginnings_do_not_wait(void **state)
 	/* 4 s of work at once for 8 GiB that are new, at 1 % of a CPU */
 	budget_init(&b, 100, 0, 0);
 	assert_true(budget_has_burst(&b));
-	budget_update(&b, 2 * SEC, 4 * SEC);
-	budget_burst(&b, 4 * SEC);
+	budget_update(&b, 2 * SEC, 4 * SEC, true);
 	assert_int_equal(budget_wait_usec(&b), 0);
 	assert_int_equal(b.burst_usec, BUDGET_BURST_USEC - 4 * SEC);
 }
@@ -110,11 +109,9 @@ static void test_beginnings_for_ever_keep_the_average_too(void **state)
 	budget_init(&b, 1000, 0, 0);
 	while (now < 86400 * SEC) {
 		now += 20000;
-		if (budget_has_burst(&b) || !budget_wait_usec(&b)) {
+		if (budget_has_burst(&b) || !budget_wait_usec(&b))
 			cpu += 15000;
-			budget_burst(&b, 15000);
-		}
-		budget_update(&b, now, cpu);
+		budget_update(&b, now, cpu, true);
 	}
 	assert_in_range(cpu, 8640 * SEC, 8640 * SEC + BUDGET_BURST_USEC + SEC);
 }
@@ -126,15 +123,14 @@ static void test_idle_time_fills_the_burst_again(void **state)
 
 	(void)state;
 	budget_init(&b, 1000, 0, 0);
-	budget_update(&b, 60 * SEC, 70 * SEC);
-	budget_burst(&b, 70 * SEC);
+	budget_update(&b, 60 * SEC, 70 * SEC, true);
 	assert_false(budget_has_burst(&b));
 	/* 70 s used, of which 60 + 6 are paid */
 	assert_int_equal(b.tokens_usec, -4 * (int64_t)SEC);
-	budget_update(&b, 160 * SEC, 70 * SEC);
+	budget_update(&b, 160 * SEC, 70 * SEC, false);
 	assert_int_equal(budget_wait_usec(&b), 0);
 	assert_in_range(b.burst_usec, 5 * SEC, 6 * SEC);
-	budget_update(&b, 3600 * SEC, 70 * SEC);
+	budget_update(&b, 3600 * SEC, 70 * SEC, false);
 	assert_int_equal(b.burst_usec, BUDGET_BURST_USEC);
 }
 

@@ -243,44 +243,87 @@ static void model_confirm(struct model_region *r, struct model_page *p)
 	r->pulse = model.pulses;
 }
 
-/* Candidates out of the queue, and verdicts on some of them. */
-static void step_settle(uint64_t max_pages)
+/* What was taken of one region, and verdicts on some of it: how many pages. */
+static uint64_t model_take(struct model_region *r,
+			   const struct track_slice *slice,
+			   const struct track_candidates *taken)
+{
+	bool left = false;
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < N_PAGES; i++) {
+		struct model_page *p = &r->pages[i];
+		struct page_ref ref = { r->number, (uint16_t)PLACE(i) };
+		bool is_in = p->candidate &&
+			     p->crc % slice->of == slice->number;
+		uint32_t verdict = any(3);
+
+		if (taken)
+			assert_int_equal(pagemask_test(&taken->pages, PLACE(i)),
+					 is_in);
+		left |= p->candidate && !is_in;
+		if (!is_in)
+			continue;
+		n++;
+		p->candidate = false;
+		if (verdict == 0) {
+			track_confirm(track, ref);
+			model_confirm(r, p);
+		} else if (verdict == 1) {
+			track_reject(track, ref);
+			p->rejected = true;
+		}
+	}
+	r->queued = left;
+	return n;
+}
+
+static bool model_has(const struct model_region *r,
+		      const struct track_slice *slice)
+{
+	for (unsigned int i = 0; i < N_PAGES; i++)
+		if (r->pages[i].candidate &&
+		    r->pages[i].crc % slice->of == slice->number)
+			return true;
+	return false;
+}
+
+static struct track_slice any_slice(void)
+{
+	uint32_t of = 1 + any(3);
+
+	return (struct track_slice){ .number = any(of),
+				     .of = of,
+				     .max_pages = any(60) };
+}
+
+/* Candidates out of the queue; those of other slices stay in it. */
+static void step_settle(const struct track_slice slice)
 {
 	struct track_queue queue = { 0 };
 	uint64_t n_pages = 0;
-	size_t n = 0;
+	size_t at = 0;
+	int out = 0, n = 0;
 
-	assert_int_equal(track_take(track, max_pages, &queue), 0);
-	for (; n < queue.n; n++) {
+	assert_int_equal(track_take(track, &slice, &queue), 0);
+	for (; n < model.n_queue && n_pages < slice.max_pages; n++) {
 		struct model_region *r = &model.regions[model.queue[n]];
+		const struct track_candidates *taken = NULL;
 
-		assert_true((int)n < model.n_queue && n_pages < max_pages);
-		assert_int_equal(queue.v[n].region, r->number);
-		n_pages += pagemask_count(&queue.v[n].pages);
-		r->queued = false;
-		for (unsigned int i = 0; i < N_PAGES; i++) {
-			struct model_page *p = &r->pages[i];
-			struct page_ref ref = { r->number, (uint16_t)PLACE(i) };
-			uint32_t verdict = any(3);
-
-			assert_int_equal(pagemask_test(&queue.v[n].pages,
-						       PLACE(i)),
-					 p->candidate);
-			if (p->candidate && verdict == 0) {
-				track_confirm(track, ref);
-				model_confirm(r, p);
-			} else if (p->candidate && verdict == 1) {
-				track_reject(track, ref);
-				p->rejected = true;
-			}
-			p->candidate = false;
+		if (model_has(r, &slice)) {
+			assert_true(at < queue.n);
+			taken = &queue.v[at++];
+			assert_int_equal(taken->region, r->number);
 		}
+		n_pages += model_take(r, &slice, taken);
+		if (r->queued)
+			model.queue[out++] = model.queue[n];
 	}
+	assert_int_equal(at, queue.n);
 	vec_free(&queue);
-	model.n_queue -= (int)n;
-	memmove(model.queue, model.queue + n,
-		(size_t)model.n_queue * sizeof(model.queue[0]));
-	assert_true(!model.n_queue || n_pages >= max_pages);
+	memmove(model.queue + out, model.queue + n,
+		(size_t)(model.n_queue - n) * sizeof(model.queue[0]));
+	model.n_queue -= n - out;
 }
 
 static void model_retry(void)
@@ -367,7 +410,7 @@ static void run_model(uint64_t seed)
 		if (!model.regions[region].used || any(40) == 0)
 			step_region(region);
 		else if (any(10) == 0)
-			step_settle(any(60));
+			step_settle(any_slice());
 		else if (any(20) == 0)
 			step_time();
 		else

@@ -84,6 +84,8 @@ static struct track_counters count(void)
 	return c;
 }
 
+static const struct track_slice everything = { 0, 1, UINT64_MAX };
+
 /* Take all candidates; how many pages, and whether (region, page) is one. */
 static uint64_t take_all(uint32_t region, unsigned int page, bool *ret_there)
 {
@@ -91,7 +93,7 @@ static uint64_t take_all(uint32_t region, unsigned int page, bool *ret_there)
 	uint64_t n = 0;
 
 	*ret_there = false;
-	assert_int_equal(track_take(track, UINT64_MAX, &queue), 0);
+	assert_int_equal(track_take(track, &everything, &queue), 0);
 	for (size_t i = 0; i < queue.n; i++) {
 		n += pagemask_count(&queue.v[i].pages);
 		*ret_there |= queue.v[i].region == region &&
@@ -169,14 +171,42 @@ static void test_candidates_come_oldest_first_and_by_whole_regions(void **state)
 		regions[i] = add((i + 1) * REGION_BYTES, 1, 0);
 		LOOK(regions[i], { 0, 100 + i, READ }, { 1, 100 + i, READ });
 	}
-	assert_int_equal(track_take(track, 3, &queue), 0);
+	assert_int_equal(
+		track_take(track, &(struct track_slice){ 0, 1, 3 }, &queue), 0);
 	assert_int_equal(queue.n, 2);
 	assert_int_equal(queue.v[0].region, regions[0]);
 	assert_int_equal(queue.v[1].region, regions[1]);
 	assert_int_equal(count().candidates, 4);
-	assert_int_equal(track_take(track, 100, &queue), 0);
+	assert_int_equal(track_take(track, &everything, &queue), 0);
 	assert_int_equal(queue.n, 4);
 	assert_int_equal(queue.v[3].region, regions[3]);
+	vec_free(&queue);
+}
+
+/* However many candidates there are, equal pages are settled together. */
+static void test_a_slice_has_all_copies_of_a_page(void **state)
+{
+	struct track_queue queue = { 0 };
+	uint32_t a = add(0x200000, 1, 0), b = add(0x400000, 2, 0);
+	uint64_t n = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++)
+		LOOK(i ? b : a, { 0, 100, READ }, { 1, 101, READ },
+		     { 2, 102, READ }, { 3, 103, READ }, { 4, 104, READ });
+	assert_int_equal(count().candidates, 10);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct track_slice slice = { i, 3, UINT64_MAX };
+
+		queue.n = 0;
+		assert_int_equal(track_take(track, &slice, &queue), 0);
+		assert_int_equal(queue.n, 2);
+		assert_memory_equal(&queue.v[0].pages, &queue.v[1].pages,
+				    sizeof(queue.v[0].pages));
+		n += 2 * pagemask_count(&queue.v[0].pages);
+	}
+	assert_int_equal(n, 10);
+	assert_int_equal(count().candidates, 0);
 	vec_free(&queue);
 }
 
@@ -492,6 +522,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_two_equal_checksums_make_two_candidates),
 		TEST(test_candidates_come_oldest_first_and_by_whole_regions),
+		TEST(test_a_slice_has_all_copies_of_a_page),
 		TEST(test_settle_makes_duplicates_and_rejects),
 		TEST(test_an_alias_is_no_evidence_until_there_is_some),
 		TEST(test_changed_content_begins_anew),

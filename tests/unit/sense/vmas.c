@@ -324,7 +324,7 @@ static const struct {
 	    { 2, 4, 2, 0, true, true },
 	    { 4, 8, 4, 0, false, true } } },
 	{ { { 0, 8, 8, 0, false, false } },
-	  { { 0, 1 }, { 7, 8 } },
+	  { { 7, 8 }, { 0, 1 } },
 	  { { 0, 1, 1, 0, true, false },
 	    { 1, 7, 6, 0, false, false },
 	    { 7, 8, 1, 0, true, false } } },
