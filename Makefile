@@ -116,6 +116,8 @@ TARGET_SOURCES := $(wildcard tests/targets/*.c)
 TARGETS := $(patsubst %.c,$(B)/%,$(TARGET_SOURCES))
 CONTRACT_SOURCES := $(wildcard tests/contract/*.c)
 CONTRACT_TESTS := $(patsubst %.c,$(B)/%,$(CONTRACT_SOURCES))
+SIM_SOURCES := $(wildcard tests/sim/*.c)
+SIM := $(B)/tests/sim/rounds
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZ_TESTS := $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
@@ -126,6 +128,14 @@ $(B)/tests/targets/%: tests/targets/%.c
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude -o $@ $< $(ALL_LDFLAGS)
+
+# Simulations are of decisions.
+$(SIM): $(SIM_SOURCES) $(call layer_archives,decide)
+	@mkdir -p $(@D)
+	@echo "  CC      $(SIM_SOURCES)"
+	$(Q)$(CC) $(ALL_CFLAGS) $(call layer_includes,decide) -iquote tests/sim \
+		-o $@ $(SIM_SOURCES) $(call layer_archives,decide) \
+		$(ALL_LDFLAGS) $(call pkg_libs,cmocka)
 
 # Benchmarks of an engine see no more than engines do.
 $(B)/tests/bench/%: tests/bench/%.c $(call layer_archives,checksum)
@@ -154,7 +164,7 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 unit: $(UNIT_TESTS)
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES)
+tests: all $(UNIT_TESTS) $(SIM) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES)
 
 .PHONY: fuzz
 fuzz: $(FUZZ_TESTS)

@@ -20,8 +20,9 @@ void budget_update(struct budget *b, uint64_t now_usec, uint64_t cpu_usec,
 	int64_t used = (int64_t)(cpu_usec - b->last_cpu_usec);
 	int64_t paid = beginning ? MIN(used, b->burst_usec) : 0;
 	int64_t cap = (int64_t)(BUDGET_SAVE_USEC * b->share_permyriad / 10000);
-	int64_t earned = (int64_t)((now_usec - b->last_usec) *
-				   b->share_permyriad / 10000);
+	/* a clock that went back earns nothing, and goes on from there */
+	uint64_t passed = now_usec - MIN(b->last_usec, now_usec);
+	int64_t earned = (int64_t)(passed * b->share_permyriad / 10000);
 
 	b->burst_usec -= paid;
 	b->tokens_usec += earned - (used - paid);

@@ -3,8 +3,10 @@
 
 #include "cleanup.h"
 
-/* A process is passed over after 1 s, and after up to 32 s if it is calm. */
-#define CALM_MAX 5U
+/* A process is passed over after 1 s, and after up to 64 s if it is calm. */
+#define CALM_MAX 6U
+/* However many there are, once an hour. */
+#define PASS_SEC_MAX 3600U
 /* So many pages around hits say how long runs are. */
 #define RUNS_JUDGE_PAGES 2048U
 
@@ -129,9 +131,15 @@ void sampler_skip(enum sampler_look look, const struct pagemask *known,
 	}
 }
 
-uint32_t sampler_pass_sec(unsigned int calm)
+uint32_t sampler_pass_sec(unsigned int calm, uint64_t maps_usec,
+			  uint32_t share_permyriad)
 {
-	return 1U << MIN(calm, CALM_MAX);
+	uint64_t least = maps_usec * 4 / 100 / MAX(share_permyriad, 1U);
+
+	if (!calm)
+		return 1;
+	return MAX(1U << MIN(calm, CALM_MAX),
+		   (uint32_t)MIN(least, (uint64_t)PASS_SEC_MAX));
 }
 
 bool sampler_runs_are_short(uint64_t n_checked, uint64_t n_found)

@@ -88,9 +88,13 @@ void sampler_skip(enum sampler_look look, const struct pagemask *known,
 		  const struct pagemask *merged, const struct pagemask *hits,
 		  uint64_t random, struct pagemask *ret);
 
-/* Pass over a process again after so many seconds, of which the last @calm
- * passes brought nothing new. */
-uint32_t sampler_pass_sec(unsigned int calm);
+/*
+ * Pass over a process again after so many seconds, of which the last @calm
+ * passes brought nothing new. @maps_usec: CPU that it takes to read the mappings
+ * of all processes once; that shall stay below a quarter of the daemon's share.
+ */
+uint32_t sampler_pass_sec(unsigned int calm, uint64_t maps_usec,
+			  uint32_t share_permyriad);
 
 /*
  * Whether runs are too short for probes to pay: of @n_checked pages around

@@ -41,6 +41,7 @@ struct scan {
 	uint64_t beginning_usec; /* until then, work is for something new */
 	uint64_t next_usec; /* when the next round may begin */
 	uint64_t aged_usec; /* when track_round_done() was called last */
+	uint64_t maps_usec; /* CPU to read the mappings of all */
 	uint64_t rounds;
 };
 
@@ -50,6 +51,7 @@ struct map_job {
 	struct watched *watched;
 	bool only_mergeable;
 	int result;
+	uint64_t cpu_nsec; /* of the thread, for this job */
 	struct reader_map map;
 };
 
@@ -60,10 +62,12 @@ static void advance(struct scan *scan);
 static void map_run(struct job *job, struct worker *worker)
 {
 	struct map_job *j = (struct map_job *)job;
+	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
 
 	(void)worker;
 	j->result = reader_map(j->scan->env.reader, &j->watched->process,
 			       j->only_mergeable, &j->map);
+	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 /* Regions that are no more are forgotten, new ones taken in; both sorted. */
@@ -103,6 +107,13 @@ static int regions_update(struct scan *scan, struct watched *w,
 	return 0;
 }
 
+static void map_usec_set(struct scan *scan, struct watched *w, uint64_t usec)
+{
+	scan->maps_usec += usec;
+	scan->maps_usec -= w->map_usec;
+	w->map_usec = usec;
+}
+
 static void map_done(struct job *job, bool dropped)
 {
 	struct map_job *j = (struct map_job *)job;
@@ -117,6 +128,7 @@ static void map_done(struct job *job, bool dropped)
 		vec_free(&w->vmas);
 		w->vmas = j->map.vmas;
 		memset(&j->map.vmas, 0, sizeof(j->map.vmas));
+		map_usec_set(scan, w, j->cpu_nsec / NSEC_PER_USEC);
 		w->n_mappings = j->map.n_mappings;
 		w->sparse = j->map.sparse;
 		w->fresh = false;
@@ -239,12 +251,15 @@ static void pass_begin(struct scan *scan, struct watched *w)
 }
 
 /* A second pass reads what probes have left out. */
-static void pass_end(struct watched *w)
+static void pass_end(const struct scan *scan, struct watched *w)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
 	w->calm = w->news ? 0 : w->calm + 1;
-	w->pass_usec = now + sampler_pass_sec(w->calm) * USEC_PER_SEC;
+	w->pass_usec = now +
+		       sampler_pass_sec(w->calm, scan->maps_usec,
+					scan->env.budget->share_permyriad) *
+			       USEC_PER_SEC;
 	if (w->fresh)
 		return;
 	w->first_pass = w->n_passes == 0 && w->probe;
@@ -255,7 +270,7 @@ static void pass_end(struct watched *w)
 static bool current_next(struct scan *scan)
 {
 	if (scan->current)
-		pass_end(scan->current);
+		pass_end(scan, scan->current);
 	scan->current = watched_unref(scan->current);
 	/* what is probed is compared with all that was read before */
 	if (!scan->todo.n ||
@@ -413,6 +428,7 @@ void scan_lost(struct scan *scan, struct watched *w)
 	for (size_t i = 0; i < w->regions.n; i++)
 		track_region_remove(scan->env.track, w->regions.v[i].number);
 	vec_free(&w->regions);
+	map_usec_set(scan, w, 0);
 }
 
 void scan_pause(struct scan *scan, bool pause)

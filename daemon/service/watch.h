@@ -56,6 +56,7 @@ struct watched {
 	uint64_t found_usec;
 	uint64_t pass_usec; /* the next pass */
 	unsigned int n_passes;
+	uint64_t map_usec; /* CPU to read its mappings */
 	unsigned int calm; /* passes that brought nothing new */
 	bool again; /* begin this pass again */
 	bool news; /* this pass has brought something */

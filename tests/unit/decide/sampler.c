@@ -206,9 +206,14 @@ static void test_probes_find_each_run_and_all_of_it(void **state)
 static void test_a_calm_process_is_passed_over_rarely(void **state)
 {
 	(void)state;
-	assert_int_equal(sampler_pass_sec(0), 1);
-	assert_int_equal(sampler_pass_sec(3), 8);
-	assert_int_equal(sampler_pass_sec(1000), 32);
+	assert_int_equal(sampler_pass_sec(0, 0, 1000), 1);
+	assert_int_equal(sampler_pass_sec(3, 0, 1000), 8);
+	assert_int_equal(sampler_pass_sec(1000, 0, 1000), 64);
+	/* 9 s of CPU for a terabyte: 2.5 % of a CPU is 360 s */
+	assert_int_equal(sampler_pass_sec(3, 9000000, 1000), 360);
+	assert_int_equal(sampler_pass_sec(1, UINT64_MAX / 8, 1), 3600);
+	/* what has just brought something is passed over soon */
+	assert_int_equal(sampler_pass_sec(0, 9000000, 1000), 1);
 }
 
 static void test_short_runs_are_noticed(void **state)
