@@ -423,8 +423,9 @@ int track_take(struct track *track, const struct track_slice *slice,
 		if (region->queued)
 			track->queue.v[out++] = number;
 	}
-	memmove(track->queue.v + out, track->queue.v + n,
-		(track->queue.n - n) * sizeof(uint32_t));
+	if (n)
+		memmove(track->queue.v + out, track->queue.v + n,
+			(track->queue.n - n) * sizeof(uint32_t));
 	track->queue.n -= n - out;
 	track->n_candidates -= n_pages;
 	return r;

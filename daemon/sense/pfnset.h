@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pfnset - frames that were seen in this round, and their checksums
+ * pfnset - frames that were seen a moment ago, and their checksums
  *
  * A page that is mapped several times (fork, KSM) needs to be read only once.
  * The set is bounded and lossy: a frame that finds no room is simply read

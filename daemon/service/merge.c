@@ -27,6 +27,7 @@
 /* How often a pulse is looked at. */
 #define PULSE_POLL_USEC (20 * USEC_PER_MSEC)
 #define TICK_USEC	(100 * USEC_PER_MSEC)
+#define IDLE_TICK_USEC	(1 * USEC_PER_SEC)
 /* How often the baseline is measured anew. */
 #define BASELINE_USEC (5 * USEC_PER_SEC)
 
@@ -187,21 +188,10 @@ static uint64_t covered_part(const struct merge *merge, uint64_t promise)
 	size_t n;
 	struct watched *const *list = watch_list(merge->env.watch, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		for (size_t k = 0; list[i] && k < list[i]->regions.n; k++) {
-			struct pagemask eligible, mergeable;
-			const struct region *region = track_region(
-				merge->env.track, list[i]->regions.v[k].number);
-
-			reader_masks(&list[i]->vmas, region->base, &eligible,
-				     &mergeable);
-			for (unsigned int w = 0; w < PAGEMASK_WORDS; w++)
-				mergeable.words[w] &=
-					region->duplicate.words[w];
-			n_all += pagemask_count(&region->duplicate);
-			n_covered += pagemask_count(&mergeable);
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		if (list[i])
+			planning_covered(merge->env.track, list[i], &n_all,
+					 &n_covered);
 	return n_all ? promise * n_covered / n_all : 0;
 }
 
@@ -344,8 +334,10 @@ static bool settle_is_due(struct merge *merge, uint64_t now)
 	track_counters(merge->env.track, &c);
 	if (!c.candidates)
 		return false;
-	if (!merge->first_usec)
+	if (!merge->first_usec) {
 		merge->first_usec = now;
+		sd_event_source_set_time(merge->timer, now + SETTLE_DELAY_USEC);
+	}
 	if (now < merge->first_usec + SETTLE_DELAY_USEC)
 		return false;
 	switch (merge->env.searching(merge->env.userdata)) {
@@ -371,7 +363,8 @@ void merge_consider(struct merge *merge)
 		settle_begin(merge);
 	else if (enrolling_retry_is_due(merge->enrolling, now))
 		enrol_begin(merge);
-	else if (pulse_is_worth(merge->counters.promised,
+	else if (merge->counters.promised &&
+		 pulse_is_worth(merge->counters.promised,
 				merge_registered(merge),
 				now - merge->promise_usec))
 		pulse_start(merge);
@@ -396,21 +389,33 @@ static void baseline_consider(struct merge *merge, uint64_t now)
 			managed_only ? merge_registered(merge) : 0);
 }
 
+/* Something is to be done as soon as its time has come. */
+static bool is_waiting(const struct merge *merge)
+{
+	struct track_counters c;
+
+	track_counters(merge->env.track, &c);
+	return c.candidates || merge->counters.promised ||
+	       merge->stage != MERGE_IDLE;
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct merge *merge = userdata;
-	bool pulsing = merge->stage == MERGE_PULSING;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC), next = IDLE_TICK_USEC;
 
 	(void)usec;
-	sd_event_source_set_time(source, clock_usec(CLOCK_MONOTONIC) +
-						 (pulsing ? PULSE_POLL_USEC
-							  : TICK_USEC));
-	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	if (pulsing)
+	if (merge->stage == MERGE_PULSING)
 		pulse_poll(merge);
 	else
 		merge_consider(merge);
-	baseline_consider(merge, clock_usec(CLOCK_MONOTONIC));
+	baseline_consider(merge, now);
+	if (merge->stage == MERGE_PULSING)
+		next = PULSE_POLL_USEC;
+	else if (is_waiting(merge))
+		next = TICK_USEC;
+	sd_event_source_set_time(source, now + next);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 
+#include "reader.h"
 #include "track.h"
 #include "watch.h"
 
@@ -151,7 +152,8 @@ static int joining_first(const struct plan_runs *runs, struct ranges *ranges)
 		else
 			rest[n_rest++] = r;
 	}
-	memcpy(ranges->v + out, rest, n_rest * sizeof(*rest));
+	if (n_rest)
+		memcpy(ranges->v + out, rest, n_rest * sizeof(*rest));
 	return 0;
 }
 
@@ -176,4 +178,20 @@ int planning_ranges(const struct track *track, const struct watched *w,
 		r = joining_first(&in.runs, ret);
 	input_clear(&in);
 	return r;
+}
+
+void planning_covered(const struct track *track, const struct watched *w,
+		      uint64_t *n_all, uint64_t *n_covered)
+{
+	for (size_t i = 0; i < w->regions.n; i++) {
+		const struct region *region =
+			track_region(track, w->regions.v[i].number);
+		struct pagemask eligible, mergeable;
+
+		reader_masks(&w->vmas, region->base, &eligible, &mergeable);
+		for (unsigned int k = 0; k < PAGEMASK_WORDS; k++)
+			mergeable.words[k] &= region->duplicate.words[k];
+		*n_all += pagemask_count(&region->duplicate);
+		*n_covered += pagemask_count(&mergeable);
+	}
 }

@@ -28,3 +28,8 @@ struct planning_limits {
 int planning_ranges(const struct track *track, const struct watched *watched,
 		    const struct planning_limits *limits, struct ranges *ret,
 		    uint64_t *ret_wanted);
+
+/* Add the duplicates of @watched that wait to be merged, and those of them that
+ * lie in mergeable mappings. */
+void planning_covered(const struct track *track, const struct watched *watched,
+		      uint64_t *n_all, uint64_t *n_covered);

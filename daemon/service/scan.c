@@ -21,6 +21,8 @@
 #define STARVED_USEC (5 * USEC_PER_SEC)
 /* A process is new for this long: it may be filling its memory still. */
 #define BEGINNING_USEC (30 * USEC_PER_SEC)
+/* Shared frames are remembered for so long. */
+#define SEEN_USEC (5 * USEC_PER_SEC)
 /* How soon to ask again whether a round may begin. */
 #define MAY_BEGIN_USEC (100 * USEC_PER_MSEC)
 
@@ -40,6 +42,7 @@ struct scan {
 	uint64_t job_usec; /* when a job was begun last */
 	uint64_t beginning_usec; /* until then, work is for something new */
 	uint64_t next_usec; /* when the next round may begin */
+	uint64_t seen_usec; /* since when frames are remembered */
 	uint64_t aged_usec; /* when track_round_done() was called last */
 	uint64_t maps_usec; /* CPU to read the mappings of all */
 	uint64_t rounds;
@@ -185,7 +188,6 @@ static bool round_begin(struct scan *scan, bool only_new)
 
 	if (!only_new) {
 		due_take(scan, false, now);
-		pfnset_clear(scan->env.reader->seen);
 		scan->soon = false;
 	}
 	due_take(scan, true, now);
@@ -240,8 +242,20 @@ static bool is_to_be_probed(const struct scan *scan, const struct watched *w)
 	return w->n_passes == 0 && has_reference(scan, w);
 }
 
+/* What a frame held a while ago says nothing about what it holds now. */
+static void seen_expire(struct scan *scan)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+	if (now < scan->seen_usec + SEEN_USEC || looks_in_flight(scan->looks))
+		return;
+	pfnset_clear(scan->env.reader->seen);
+	scan->seen_usec = now;
+}
+
 static void pass_begin(struct scan *scan, struct watched *w)
 {
+	seen_expire(scan);
 	w->news = false;
 	w->probe = is_to_be_probed(scan, w);
 	if (w->n_passes == 0 && !w->probe)

@@ -15,6 +15,8 @@
 
 /* Younger than this, a process is judged at every walk. */
 #define YOUNG_USEC (5 * USEC_PER_SEC)
+/* Each entry of /proc is read at every so manieth walk. */
+#define SETTLED_WALKS 8U
 
 /* What is remembered of every process in /proc, watched or not. */
 struct seen {
@@ -24,6 +26,7 @@ struct seen {
 	uint64_t judged_usec;
 	struct watched *watched;
 	bool present; /* found by the walk in progress */
+	bool kernel_thread;
 	bool denied; /* an LSM or Yama keeps us out; said once */
 };
 
@@ -39,6 +42,7 @@ struct watch {
 	watch_is_ours_fn is_ours;
 	bool dry_run;
 	bool smaps;
+	unsigned int n_walks;
 	struct seen_vec seen; /* by pid */
 	struct watched_vec list;
 	struct pids own;
@@ -279,15 +283,37 @@ static struct seen *seen_find(struct watch *watch, size_t n_sorted, pid_t pid)
 			: NULL;
 }
 
+/*
+ * What was judged and is not young need not be read at each walk: another
+ * name, or another process with its number, is noticed a few walks later.
+ */
+static bool is_settled(const struct watch *watch, const struct seen *seen,
+		       uint64_t now_usec)
+{
+	if ((unsigned int)seen->id.pid % SETTLED_WALKS ==
+	    watch->n_walks % SETTLED_WALKS)
+		return false;
+	if (seen->kernel_thread)
+		return true;
+	return seen->judged_usec && !(seen->watched && seen->watched->gone) &&
+	       now_usec - seen->first_usec > YOUNG_USEC &&
+	       now_usec - seen->judged_usec < WATCH_JUDGE_USEC;
+}
+
 /* One entry of /proc; @n_sorted entries were known before this walk. */
 static int pid_visit(struct watch *watch, size_t n_sorted, pid_t pid,
 		     uint64_t now_usec)
 {
 	struct seen *seen = seen_find(watch, n_sorted, pid);
 	struct process_stat st;
-	int r = process_stat_read(watch->root, pid, &st);
+	int r;
 
-	if (r || st.kernel_thread || st.state == 'Z' || st.state == 'X')
+	if (seen && is_settled(watch, seen, now_usec)) {
+		seen->present = true;
+		return 0;
+	}
+	r = process_stat_read(watch->root, pid, &st);
+	if (r || st.state == 'Z' || st.state == 'X')
 		return r == -ENOMEM ? r : 0;
 	if (seen && seen->id.start_time != st.start_time) {
 		watched_drop(watch, seen);
@@ -301,6 +327,9 @@ static int pid_visit(struct watch *watch, size_t n_sorted, pid_t pid,
 	}
 	seen->id = (struct process_id){ pid, st.start_time };
 	seen->present = true;
+	seen->kernel_thread = st.kernel_thread;
+	if (st.kernel_thread)
+		return 0;
 	if (seen->watched && seen->watched->gone)
 		watched_drop(watch, seen); /* exec: a new mm */
 	if (seen->judged_usec && !strcmp(seen->comm, st.comm) &&
@@ -344,6 +373,7 @@ int watch_walk(struct watch *watch, uint64_t now_usec)
 	size_t out = 0;
 	int r;
 
+	watch->n_walks++;
 	for (size_t i = 0; i < watch->seen.n; i++)
 		watch->seen.v[i].present = false;
 	r = proc_walk(watch, now_usec);

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The numbers that are owed, beside the rivals, as ratios of one run.
 
-	bench.py [SCENARIO...]
+	bench.py [NAME...]
+
+NAME is one of quarter, twentieth, scattered (CPU until merged), steady,
+newcomer and growth (what comes after, life.py); all of them without a name.
 
 CPU until 99 % of what can be merged is merged, for
 
@@ -37,6 +40,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 
 import harness          # noqa: E402
+import life             # noqa: E402
 
 RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 N_TARGETS = 4
@@ -291,6 +295,63 @@ def show(scenario, results):
     return share <= scenario.aim
 
 
+STEADY_MIB = 1024
+STEADY_AIM = 1 / 20             # of the advisor's CPU
+NEWCOMER_AIM = 3                # seconds
+GROWTH_AIM = 1.1                # cost of a page, 16 GiB beside 1 GiB
+GROWTH = ((1, 1024), (4, 4096)) # processes of so many MiB
+# What is written in each process and not known to the daemon, and to spare.
+GROWTH_NEEDS = 20 << 30
+
+
+def locked(function, *args):
+    """One measurement, alone on this machine's KSM."""
+    with open(harness.LOCK, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.closing(harness.Test()) as t:
+            return function(t, sys.modules[__name__], *args)
+
+
+def run_steady():
+    if "advisor_mode" not in harness.knobs():
+        print("\nsteady: skipped, this kernel has no scan-time advisor")
+        return None
+    ours, theirs = locked(life.steady, STEADY_MIB)
+    print(f"\n2 processes of {STEADY_MIB} MiB, all merged, nothing new:"
+          f" share of a CPU in {life.STEADY_SECONDS} s")
+    print(f"  ksmd-plus {ours:.3%}, scan-time advisor ({life.ADVISOR_SCAN_SECONDS} s) "
+          f"{theirs:.3%}\n  {'':<38} {'aim':>8} {'is':>8}")
+    print(verdict("  later, of the advisor's", ours / theirs, STEADY_AIM))
+    return {"ours": ours, "advisor": theirs}
+
+
+def run_newcomer():
+    seconds = life.median_of(RUNS, locked, life.newcomer)
+    met = "met" if seconds <= NEWCOMER_AIM else "missed"
+    print(f"\na process of {life.NEWCOMER_MIB} MiB, all of it duplicate, is"
+          f" {life.NEWCOMER_SHARE:.0%} merged after")
+    print(f"  {'  later':<38} {NEWCOMER_AIM:>6} s {seconds:>6.1f} s  {met}")
+    return {"seconds": seconds}
+
+
+def run_growth():
+    info = Path("/proc/meminfo").read_text()
+    if int(info.split("MemAvailable:")[1].split()[0]) << 10 < GROWTH_NEEDS:
+        print("\ngrowth: skipped, needs 20 GiB of free memory")
+        return None
+    small, large = (life.median_of(RUNS if mib < 4096 else 1, locked,
+                                   life.page_cost, n, mib)
+                    for n, mib in GROWTH)
+    print(f"\nCPU for each page that becomes known: {small:.0f} ns with 1 GiB,"
+          f" {large:.0f} ns with 16 GiB\n  {'':<38} {'aim':>8} {'is':>8}")
+    print(verdict("  later, of the cost with 1 GiB", large / small,
+                  GROWTH_AIM))
+    return {"1 GiB": small, "16 GiB": large}
+
+
+LIFE = {"steady": run_steady, "newcomer": run_newcomer, "growth": run_growth}
+
+
 def run_crc():
     """tests/bench/crc measures and prints by itself; its numbers."""
     out = subprocess.run([str(harness.BUILD / "tests/bench/crc")], check=True,
@@ -301,8 +362,11 @@ def run_crc():
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    chosen = [s for s in SCENARIOS
-              if len(sys.argv) < 2 or s.name in sys.argv[1:]]
+    names = sys.argv[1:] or [s.name for s in SCENARIOS] + list(LIFE)
+    chosen = [s for s in SCENARIOS if s.name in names]
+    if len(chosen) + len(LIFE.keys() & names) < len(names):
+        print(__doc__)
+        return 2
     try:
         harness.need_ksm()
     except harness.Skip as e:
@@ -321,6 +385,9 @@ def main():
             **dataclasses.asdict(scenario),
             **{kind: [dataclasses.asdict(r) for r in list_]
                for kind, list_ in results.items()}}
+    for name, run in LIFE.items():
+        if name in names:
+            report[name] = run()
     report["crc"] = run_crc()
     path = harness.BUILD / "bench.json"
     path.write_text(json.dumps(report, indent=1) + "\n")
