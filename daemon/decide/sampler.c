@@ -7,7 +7,9 @@
 #define CALM_MAX 6U
 /* However many there are, once an hour. */
 #define PASS_SEC_MAX 3600U
-/* So many pages around hits say how long runs are. */
+/* So many probes say whether there is anything, and so many pages around hits
+ * how long runs are. */
+#define HITS_JUDGE_PAGES 4096U
 #define RUNS_JUDGE_PAGES 2048U
 
 enum sampler_look sampler_choose(const struct heat *heat, uint32_t now_sec,
@@ -142,7 +144,9 @@ uint32_t sampler_pass_sec(unsigned int calm, uint64_t maps_usec,
 		   (uint32_t)MIN(least, (uint64_t)PASS_SEC_MAX));
 }
 
-bool sampler_runs_are_short(uint64_t n_checked, uint64_t n_found)
+bool sampler_probes_in_vain(const struct probing *p)
 {
-	return n_checked >= RUNS_JUDGE_PAGES && n_found * 3 < n_checked;
+	if (p->n_probed >= HITS_JUDGE_PAGES && p->n_hits * 64 < p->n_probed)
+		return true;
+	return p->n_around >= RUNS_JUDGE_PAGES && p->n_found * 3 < p->n_around;
 }

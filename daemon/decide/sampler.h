@@ -96,8 +96,14 @@ void sampler_skip(enum sampler_look look, const struct pagemask *known,
 uint32_t sampler_pass_sec(unsigned int calm, uint64_t maps_usec,
 			  uint32_t share_permyriad);
 
-/*
- * Whether runs are too short for probes to pay: of @n_checked pages around
- * hits only @n_found had a twin themselves.
- */
-bool sampler_runs_are_short(uint64_t n_checked, uint64_t n_found);
+/* How probes of a process have gone so far, in pages. */
+struct probing {
+	uint64_t n_probed;
+	uint64_t n_hits;
+	uint64_t n_around; /* read around hits, */
+	uint64_t n_found; /* ... and those with twins */
+};
+
+/* Whether probes do not pay: there are hardly any hits, or runs are so short
+ * that most of what lies around hits is no duplicate. */
+bool sampler_probes_in_vain(const struct probing *probing);

@@ -172,13 +172,18 @@ static int around_submit(const struct look_job *j,
 	return look_submit(j->looks, j->watched, wr, SAMPLER_AROUND, &hits);
 }
 
-/* Where runs are too short for probes, the pass begins again without. */
-static void around_judge(struct watched *w, const struct look_result *result)
+/* Where probes do not pay, the pass begins again without. */
+static void probing_judge(struct watched *w, enum sampler_look kind,
+			  const struct look_result *result)
 {
-	w->around_checked += result->n_checked;
-	w->around_found += result->n_found;
-	if (!w->probe ||
-	    !sampler_runs_are_short(w->around_checked, w->around_found))
+	if (kind == SAMPLER_PROBE) {
+		w->probing.n_probed += result->n_checked;
+		w->probing.n_hits += result->n_found;
+	} else if (kind == SAMPLER_AROUND) {
+		w->probing.n_around += result->n_checked;
+		w->probing.n_found += result->n_found;
+	}
+	if (!w->probe || !sampler_probes_in_vain(&w->probing))
 		return;
 	w->probe = false;
 	w->again = true;
@@ -195,10 +200,9 @@ static int look_learn(const struct look_job *j,
 		return 0;
 	sampler_learn(&wr->heat, j->kind, result, now_sec());
 	w->news |= result->n_new || result->n_changed || result->n_found;
+	probing_judge(w, j->kind, result);
 	if (j->kind == SAMPLER_PROBE && result->n_found)
 		return around_submit(j, wr);
-	if (j->kind == SAMPLER_AROUND)
-		around_judge(w, result);
 	if (j->kind == SAMPLER_FEW && wr->heat.state == HEAT_CHANGED) {
 		neighbours_heat(w, wr);
 		return look_submit(j->looks, w, wr, SAMPLER_ALL, NULL);

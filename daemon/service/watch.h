@@ -60,8 +60,7 @@ struct watched {
 	unsigned int calm; /* passes that brought nothing new */
 	bool again; /* begin this pass again */
 	bool news; /* this pass has brought something */
-	uint64_t around_checked; /* pages around hits, */
-	uint64_t around_found; /* ... and those with twins */
+	struct probing probing;
 
 	/* from the last pass */
 	struct vmas vmas;

@@ -91,9 +91,13 @@ def page_cost(t, tools, n, mib):
     harness.settle()
     targets = dups(t, n, mib, "--dup", "0")
     daemon = t.daemon(t.config(mode="observe"))
-    wait_rest(daemon)
-    pages = sum(row["tracked_pages"] for row in daemon.ctl_json("list"))
-    cost = tools.family_cpu(daemon.pid) / pages * 1e9
+
+    def known():
+        return sum(row["tracked_pages"] for row in daemon.ctl_json("list"))
+
+    harness.wait_for(lambda: known() >= n * mib * 256, 120, "reading it all",
+                     0.05)
+    cost = tools.family_cpu(daemon.pid) / known() * 1e9
     daemon.terminate()
     for target in targets:
         target.finish()

@@ -216,13 +216,27 @@ static void test_a_calm_process_is_passed_over_rarely(void **state)
 	assert_int_equal(sampler_pass_sec(0, 9000000, 1000), 1);
 }
 
-static void test_short_runs_are_noticed(void **state)
+static void test_probes_in_vain_are_noticed(void **state)
 {
+	static const struct {
+		struct probing probing;
+		bool in_vain;
+	} cases[] = {
+		{ { 0 }, false },
+		{ { .n_probed = 100 }, false },
+		{ { .n_probed = 10000 }, true },
+		{ { .n_probed = 10000, .n_hits = 500 }, false },
+		/* one page in four, each by itself */
+		{ { 10000, 2500, 10000, 2500 }, true },
+		{ { 1000, 250, 1000, 250 }, false },
+		/* runs of 16 */
+		{ { 10000, 2500, 10000, 6600 }, false },
+	};
+
 	(void)state;
-	assert_false(sampler_runs_are_short(0, 0));
-	assert_false(sampler_runs_are_short(100, 0));
-	assert_true(sampler_runs_are_short(10000, 2500));
-	assert_false(sampler_runs_are_short(10000, 6600));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(sampler_probes_in_vain(&cases[i].probing),
+				 cases[i].in_vain);
 }
 
 int main(void)
@@ -242,7 +256,7 @@ int main(void)
 		cmocka_unit_test(test_few_of_nothing),
 		cmocka_unit_test(test_probes_find_each_run_and_all_of_it),
 		cmocka_unit_test(test_a_calm_process_is_passed_over_rarely),
-		cmocka_unit_test(test_short_runs_are_noticed),
+		cmocka_unit_test(test_probes_in_vain_are_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
