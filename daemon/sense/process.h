@@ -100,3 +100,6 @@ int process_ksm_read(int dir, struct process_ksm *ret);
 
 /* CPU time of thread @pid from schedstat. 0, PROCESS_GONE or -errno. */
 int process_cpu_nsec(const struct root *root, pid_t pid, uint64_t *ret);
+
+/* Resident pages of the process whose /proc/PID is @dir, or 0. */
+uint64_t process_resident(int dir);

@@ -117,6 +117,9 @@ void looks_take(struct looks *looks, struct watched *w,
 {
 	enum sampler_look kind;
 
+	/* the rest of it comes with the next pass */
+	if (wr->heat.state == HEAT_PROBED && w->probe)
+		return;
 	if (track_region(looks->env.track, wr->number)->retry)
 		sampler_heat(&wr->heat);
 	kind = sampler_choose(&wr->heat, now_sec(), w->probe,

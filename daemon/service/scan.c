@@ -11,6 +11,7 @@
 #include "looks.h"
 #include "pfnset.h"
 #include "pool.h"
+#include "process.h"
 #include "track.h"
 #include "watch.h"
 
@@ -19,8 +20,6 @@
  * itself costs on a slow or crowded machine must not stop the search for ever.
  */
 #define STARVED_USEC (5 * USEC_PER_SEC)
-/* A process is new for this long: it may be filling its memory still. */
-#define BEGINNING_USEC (30 * USEC_PER_SEC)
 /* Shared frames are remembered for so long. */
 #define SEEN_USEC (5 * USEC_PER_SEC)
 /* How soon to ask again whether a round may begin. */
@@ -161,38 +160,30 @@ static int map_submit(struct scan *scan, struct watched *w)
 
 /* --- rounds ---------------------------------------------------------------- */
 
-static bool is_new(const struct watched *w)
-{
-	return w->first_pass ||
-	       clock_usec(CLOCK_MONOTONIC) < w->found_usec + BEGINNING_USEC;
-}
-
 /* Take in those that are due and new, or due and not. */
 static void due_take(struct scan *scan, bool new, uint64_t now)
 {
 	size_t n;
 	struct watched *const *list = watch_list(scan->env.watch, &n);
 
-	for (size_t i = 0; i < n; i++)
-		if (list[i] && !list[i]->gone && now >= list[i]->pass_usec &&
-		    is_new(list[i]) == new &&vec_push(&scan->todo, list[i]) ==
-			    0)
-			watched_ref(list[i]);
+	for (size_t i = 0; i < n; i++) {
+		struct watched *w = list[i];
+
+		if (w && !w->gone && now >= w->pass_usec &&
+		    watched_is_new(w) == new &&vec_push(&scan->todo, w) == 0)
+			watched_ref(w);
+	}
 }
 
-/* New processes first, and @only_new while ksmd merges what the last round
- * found. False: there is nobody to look at. */
-static bool round_begin(struct scan *scan, bool only_new)
+/* Those that are new come first. */
+static void round_begin(struct scan *scan)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
-	if (!only_new) {
-		due_take(scan, false, now);
-		scan->soon = false;
-	}
+	due_take(scan, false, now);
 	due_take(scan, true, now);
-	scan->round = scan->todo.n || !only_new;
-	return scan->round;
+	scan->round = true;
+	scan->soon = false;
 }
 
 /* The next one begins when the first process is due again. */
@@ -257,6 +248,7 @@ static void pass_begin(struct scan *scan, struct watched *w)
 {
 	seen_expire(scan);
 	w->news = false;
+	w->resident = process_resident(w->process.dir);
 	w->probe = is_to_be_probed(scan, w);
 	if (w->n_passes == 0 && !w->probe)
 		w->reference = true;
@@ -308,6 +300,11 @@ static bool step(struct scan *scan)
 		w->again = false;
 		scan->at = 0;
 	}
+	if (w && scan->at >= w->regions.n && watched_is_growing(w)) {
+		scan->at = 0;
+		pass_begin(scan, w);
+		return scan->mapping;
+	}
 	if (!w || w->gone || w->dropped || scan->at >= w->regions.n)
 		return current_next(scan);
 	looks_take(scan->looks, w, &w->regions.v[scan->at++]);
@@ -318,8 +315,8 @@ static bool step(struct scan *scan)
 static bool next_is_new(const struct scan *scan)
 {
 	if (scan->current)
-		return is_new(scan->current);
-	return scan->todo.n && is_new(scan->todo.v[scan->todo.n - 1]);
+		return watched_is_new(scan->current);
+	return scan->todo.n && watched_is_new(scan->todo.v[scan->todo.n - 1]);
 }
 
 /* Whether there is something to do, and may be done now. */
@@ -328,7 +325,7 @@ static bool may_step(struct scan *scan, uint64_t now)
 	uint64_t wait;
 
 	if (scan->current && scan->current->first_pass)
-		scan->beginning_usec = now + BEGINNING_USEC;
+		scan->beginning_usec = now + WATCH_NEW_USEC;
 	budget_update(scan->env.budget, now,
 		      scan->env.cpu_usec(scan->env.userdata),
 		      now < scan->beginning_usec);
@@ -344,7 +341,6 @@ static void advance(struct scan *scan)
 {
 	unsigned int deep = 2 * pool_threads(scan->env.pool) + 2;
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
-	bool merging;
 
 	if (scan->paused || !may_step(scan, now))
 		return;
@@ -355,13 +351,13 @@ static void advance(struct scan *scan)
 		return;
 	if (scan->round)
 		round_end(scan);
-	merging = !scan->env.may_begin(scan->env.userdata);
 	if (!scan->soon && now < scan->next_usec) {
 		timer_set(scan, scan->next_usec);
-	} else if (round_begin(scan, merging)) {
-		timer_set(scan, now);
-	} else {
+	} else if (!scan->env.may_begin(scan->env.userdata)) {
 		timer_set(scan, now + MAY_BEGIN_USEC);
+	} else {
+		round_begin(scan);
+		timer_set(scan, now);
 	}
 }
 
@@ -433,7 +429,7 @@ void scan_found(struct scan *scan, struct watched *w)
 		scan->todo.v[scan->todo.n++] = TAKE_PTR(scan->current);
 	scan->todo.v[scan->todo.n++] = watched_ref(w);
 	w->found_usec = clock_usec(CLOCK_MONOTONIC);
-	scan->beginning_usec = w->found_usec + BEGINNING_USEC;
+	scan->beginning_usec = w->found_usec + WATCH_NEW_USEC;
 	timer_set(scan, 0);
 }
 
@@ -456,7 +452,8 @@ void scan_pause(struct scan *scan, bool pause)
 static bool waits(const struct scan *scan, const struct watched *w)
 {
 	for (size_t i = 0; i < w->regions.n; i++)
-		if (looks_is_pending(scan->looks, &w->regions.v[i]))
+		if (w->regions.v[i].heat.state == HEAT_PROBED ||
+		    looks_is_pending(scan->looks, &w->regions.v[i]))
 			return true;
 	return w->first_pass;
 }

@@ -37,7 +37,7 @@ struct scan_env {
 	uint64_t (*cpu_usec)(void *userdata);
 	/*
 	 * Whether a round may begin: not while ksmd merges what the last one
-	 * found. What is new does not wait.
+	 * found. New processes do not wait.
 	 */
 	bool (*may_begin)(void *userdata);
 	/* Some regions were looked at. */

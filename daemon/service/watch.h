@@ -56,6 +56,7 @@ struct watched {
 	uint64_t found_usec;
 	uint64_t pass_usec; /* the next pass */
 	unsigned int n_passes;
+	uint64_t resident; /* pages, when the last pass began */
 	uint64_t map_usec; /* CPU to read its mappings */
 	unsigned int calm; /* passes that brought nothing new */
 	bool again; /* begin this pass again */
@@ -111,6 +112,14 @@ int watch_walk(struct watch *watch, uint64_t now_usec);
 
 /* All that are watched: a dense array with NULLs. */
 struct watched *const *watch_list(const struct watch *watch, size_t *ret_n);
+
+/* A process is new for this long: what it makes us do is a beginning. */
+#define WATCH_NEW_USEC 30000000ULL
+bool watched_is_new(const struct watched *watched);
+
+/* It was found while it filled its memory: much more has come since its first
+ * pass began, which therefore has to begin again. */
+bool watched_is_growing(const struct watched *watched);
 
 struct watched *watched_ref(struct watched *watched);
 struct watched *watched_unref(struct watched *watched);
