@@ -186,8 +186,7 @@ def measure_ours(t, scenario):
     wait_merged(wanted)
     result = Measured(ksmd.cpu(), family_cpu(daemon.pid),
                       time.monotonic() - begin, harness.ksm("general_profit"))
-    harness.wait_for(lambda: daemon.status()["state"] != "merging", TIME_OUT,
-                     "the end of the pulse", 0.1)
+    life.wait_rest(daemon)      # it reads what probes have left out
     result.to_rest = ksmd.cpu() + family_cpu(daemon.pid)
     for target in targets:
         target.intact()
