@@ -36,7 +36,7 @@ void adapt_apply(struct adapt *adapt)
 	pulser_set(adapt->env.pulser, &settings);
 }
 
-static void say(const struct adapt *adapt)
+static void say(const struct adapt *adapt, enum pressure_state before)
 {
 	uint32_t runway = pressure_runway_sec(&adapt->pressure);
 
@@ -52,7 +52,10 @@ static void say(const struct adapt *adapt)
 		log_debug("Tasks wait for CPUs; searching more slowly");
 		break;
 	default:
-		log_info("Memory and CPUs are there again; searching as usual");
+		if (before == PRESSURE_MEMORY)
+			log_notice("Memory is there again; searching as usual");
+		else
+			log_debug("CPUs are there again; searching as usual");
 	}
 }
 
@@ -69,7 +72,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	if (memstat_read(adapt->env.root, &now.total, &now.available) == 0 &&
 	    pressure_step(&adapt->pressure, &now) != before) {
-		say(adapt);
+		say(adapt, before);
 		adapt_apply(adapt);
 	}
 	sd_event_source_set_time(source, now.now_usec + STEP_USEC);

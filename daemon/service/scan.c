@@ -303,7 +303,7 @@ static bool step(struct scan *scan)
 	if (w && scan->at >= w->regions.n && watched_is_growing(w)) {
 		scan->at = 0;
 		pass_begin(scan, w);
-		return scan->mapping;
+		return true;
 	}
 	if (!w || w->gone || w->dropped || scan->at >= w->regions.n)
 		return current_next(scan);
