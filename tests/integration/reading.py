@@ -132,6 +132,47 @@ def rounds_after_a_merge_break_nothing(t):
         target.intact()
 
 
+def bytes_read(daemon):
+    text = Path(f"/proc/{daemon.pid}/io").read_text()
+    return int(text.split("rchar:")[1].split()[0])
+
+
+def what_rests_is_not_read_again(t):
+    """All that is looked at again is a few pages of each region."""
+    pair = [t.target("dup", "--size", "128", "--id", str(i)) for i in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    all_bytes = 2 * 128 << 20
+    wait_for(lambda: sum(tracked(daemon).values()) * 4096 >= all_bytes and
+             daemon.status()["state"] == "resting" and
+             daemon.status()["pages_saved"], 60, "the first work's end")
+    first = bytes_read(daemon)
+    time.sleep(15)
+    again = bytes_read(daemon) - first
+    print(f"# {first >> 20} MiB read at first, {again >> 20} MiB in 15 s "
+          f"after that", flush=True)
+    check(first > all_bytes, f"{first} bytes are less than all there is")
+    check(again < all_bytes / 8, f"{again} bytes read again")
+    for target in pair:
+        target.intact()
+
+
+def a_newcomer_meets_what_rests(t):
+    """What is not read again is still known."""
+    pair = [t.target("dup", "--size", "64", "--id", str(i)) for i in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: daemon.status()["pages_saved"] > 4000 and
+             daemon.status()["state"] == "resting", 60, "the merge")
+    known = tracked(daemon)
+    time.sleep(6)
+    late = t.target("dup", "--size", "64", "--id", "3")
+    wait_for(lambda: late.ksm_stat()["ksm_merging_pages"] > 4000, 60,
+             "the merge of one that comes later")
+    check(all(tracked(daemon)[p.pid] >= known[p.pid] * 0.99 for p in pair),
+          "pages were forgotten")
+    for target in (*pair, late):
+        target.intact()
+
+
 def a_vast_mapping_costs_nothing(t):
     """32 TiB reserved, one page touched."""
     with contextlib.suppress(FileNotFoundError):
@@ -161,4 +202,5 @@ def a_vast_mapping_costs_nothing(t):
 
 if __name__ == "__main__":
     harness.run(observing_changes_nothing, rounds_after_a_merge_break_nothing,
+                what_rests_is_not_read_again, a_newcomer_meets_what_rests,
                 a_vast_mapping_costs_nothing)
