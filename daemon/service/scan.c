@@ -477,14 +477,15 @@ void scan_soon(struct scan *scan, bool all)
 
 enum scan_state scan_state(const struct scan *scan)
 {
-	bool first = scan->current && scan->current->n_passes == 0;
+	/* what is new is on top */
+	const struct watched *next = scan->todo.n
+					     ? scan->todo.v[scan->todo.n - 1]
+					     : NULL;
 
-	for (size_t i = 0; i < scan->todo.n; i++)
-		first |= scan->todo.v[i]->n_passes == 0 &&
-			 !scan->todo.v[i]->gone;
-	if (first)
+	if ((scan->current && scan->current->n_passes == 0) ||
+	    (next && next->n_passes == 0))
 		return SCAN_FIRST;
-	return scan->current || scan->todo.n || scan->mapping ||
+	return scan->current || next || scan->mapping ||
 			       looks_in_flight(scan->looks)
 		       ? SCAN_ROUND
 		       : SCAN_IDLE;
