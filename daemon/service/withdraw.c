@@ -15,7 +15,7 @@
  * Nobody comes back for what is left behind, so a bad moment is waited out
  * longer than for enrolling: signals by the thousand, a vfork child.
  */
-#define MAX_TRIES 20U
+#define MAX_TRIES 200U
 
 struct request {
 	struct ledger *ledger;
