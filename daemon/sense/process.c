@@ -365,12 +365,10 @@ int process_cpu_nsec(const struct root *root, pid_t pid, uint64_t *ret)
 uint64_t process_resident(int dir)
 {
 	char text[128], *end;
-	unsigned long long resident;
 
 	/* size resident shared ... */
 	if (file_read(dir, "statm", text, sizeof(text)) <= 0)
 		return 0;
 	strtoull(text, &end, 10);
-	resident = strtoull(end, NULL, 10);
-	return resident;
+	return strtoull(end, NULL, 10);
 }

@@ -161,7 +161,7 @@ static int map_submit(struct scan *scan, struct watched *w)
 /* --- rounds ---------------------------------------------------------------- */
 
 /* Take in those that are due and new, or due and not. */
-static void due_take(struct scan *scan, bool new, uint64_t now)
+static void due_take(struct scan *scan, bool if_new, uint64_t now)
 {
 	size_t n;
 	struct watched *const *list = watch_list(scan->env.watch, &n);
@@ -170,7 +170,8 @@ static void due_take(struct scan *scan, bool new, uint64_t now)
 		struct watched *w = list[i];
 
 		if (w && !w->gone && now >= w->pass_usec &&
-		    watched_is_new(w) == new &&vec_push(&scan->todo, w) == 0)
+		    watched_is_new(w) == if_new &&
+		    vec_push(&scan->todo, w) == 0)
 			watched_ref(w);
 	}
 }
