@@ -65,6 +65,11 @@ void sampler_learn(struct heat *heat, enum sampler_look look,
 	}
 }
 
+unsigned int sampler_rest(const struct heat *heat)
+{
+	return heat->state == HEAT_KNOWN ? heat->cold : 0;
+}
+
 void sampler_heat(struct heat *heat)
 {
 	if (heat->state == HEAT_KNOWN)

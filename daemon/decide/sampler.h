@@ -33,6 +33,9 @@
 /* Between two looks at a region: 5 s when it is hot, 320 s when it is cold. */
 #define SAMPLER_HOT_SEC	 5U
 #define SAMPLER_COLD_MAX 6U
+/* At rest for this long or longer, it may be forgotten for something new: two
+ * looks have found it as it was, the second 15 s after it was read or later. */
+#define SAMPLER_REST_SHED 2U
 
 enum sampler_look {
 	SAMPLER_NOTHING,
@@ -75,6 +78,9 @@ enum sampler_look sampler_choose(const struct heat *heat, uint32_t now_sec,
 /* A look has been made. */
 void sampler_learn(struct heat *heat, enum sampler_look look,
 		   const struct look_result *result, uint32_t now_sec);
+
+/* How long a known region has been at rest, 0 to SAMPLER_COLD_MAX. */
+unsigned int sampler_rest(const struct heat *heat);
 
 /* There is a reason to read the region in full now. */
 void sampler_heat(struct heat *heat);

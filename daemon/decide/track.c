@@ -10,22 +10,11 @@
 
 /* CRC-32C of a page of zeros: <checksum.h>, which decide does not know. */
 #define CRC_ZERO_PAGE 0x98f94189U
-/* The checksums of a region all of whose pages are known. */
-#define REGION_CRC_BYTES (REGION_PAGES * sizeof(uint32_t))
-
-struct region_table VEC(struct region *);
-struct numbers VEC(uint32_t);
 
 struct track {
 	struct index *index;
-	struct region_table regions; /* NULL where a number is free */
-	struct numbers free_numbers;
-	struct numbers queue; /* regions with candidates, oldest first */
-	uint64_t max_bytes;
-	uint64_t region_bytes;
-	uint64_t n_unseen; /* regions that have no checksums yet */
-	uint64_t n_regions;
-	uint64_t n_pages;
+	struct regions regions;
+	struct region_numbers queue; /* with candidates, oldest first */
 	uint64_t n_candidates;
 	uint64_t n_duplicates;
 	uint64_t n_merged;
@@ -44,9 +33,9 @@ int track_new(uint64_t max_bytes, uint64_t seed, bool zero_pages,
 
 	if (!track)
 		return -ENOMEM;
-	track->max_bytes = max_bytes;
 	track->zero_pages = zero_pages;
-	/* two thirds: what 11.1 bytes are of 16 */
+	/* two thirds for the index: what 11.1 bytes are of 16 */
+	track->regions.max_bytes = max_bytes / 3;
 	r = index_new(max_bytes / 3 * 2, seed, &track->index);
 	if (r)
 		return r;
@@ -58,77 +47,56 @@ struct track *track_free(struct track *track)
 {
 	if (!track)
 		return NULL;
-	for (size_t i = 0; i < track->regions.n; i++) {
-		if (track->regions.v[i])
-			free(track->regions.v[i]->crc);
-		free(track->regions.v[i]);
-	}
-	vec_free(&track->regions);
-	vec_free(&track->free_numbers);
+	regions_clear(&track->regions);
 	vec_free(&track->queue);
 	index_free(track->index);
 	free(track);
 	return NULL;
 }
 
-/* Regions may not grow by @more; a third is theirs, and those that were not
- * looked at yet will need their checksums. */
-static bool is_full(const struct track *track, uint64_t more)
+/* The region of that number, which must be one. */
+static struct region *region_of(const struct track *track, uint32_t number)
 {
-	return track->region_bytes + track->n_unseen * REGION_CRC_BYTES + more >
-	       track->max_bytes / 3;
+	assert(number < track->regions.table.n &&
+	       track->regions.table.v[number]);
+	return track->regions.table.v[number];
 }
 
 int track_region_add(struct track *track, uint64_t base, uint32_t owner,
 		     uint32_t domain, uint32_t *ret)
 {
-	_cleanup_free_ struct region *region = NULL;
-	uint32_t number;
+	struct region region = { .base = base,
+				 .owner = owner,
+				 .domain = domain };
+	int r = regions_add(&track->regions, &region, ret);
 
-	if (is_full(track, sizeof(*region) + REGION_CRC_BYTES) ||
-	    track->regions.n >= INDEX_MAX_REGIONS) {
-		track->n_regions_lost++;
-		return 1;
-	}
-	region = calloc(1, sizeof(*region));
-	if (!region)
-		return -ENOMEM;
-	region->base = base;
-	region->owner = owner;
-	region->domain = domain;
-	if (track->free_numbers.n) {
-		number = track->free_numbers.v[--track->free_numbers.n];
-		track->regions.v[number] = TAKE_PTR(region);
-	} else {
-		number = (uint32_t)track->regions.n;
-		/* room for its return, so that removing cannot fail */
-		if (vec_reserve(&track->free_numbers, track->regions.n + 1) ||
-		    vec_push(&track->regions, region))
-			return -ENOMEM;
-		TAKE_PTR(region);
-	}
-	track->n_regions++;
-	track->n_unseen++;
-	track->region_bytes += sizeof(*region);
-	*ret = number;
-	return 0;
+	track->n_regions_lost += r > 0;
+	return r;
 }
 
 const struct region *track_region(const struct track *track, uint32_t region)
 {
-	assert(region < track->regions.n && track->regions.v[region]);
-	return track->regions.v[region];
+	return region_of(track, region);
 }
 
 const struct region *track_find(const struct track *track, uint32_t region)
 {
-	return region < track->regions.n ? track->regions.v[region] : NULL;
+	return region < track->regions.table.n ? track->regions.table.v[region]
+					       : NULL;
 }
 
-uint32_t track_crc(const struct region *region, unsigned int page)
+uint64_t track_room(const struct track *track)
 {
-	assert(pagemask_test(&region->known, page));
-	return region->crc[pagemask_rank(&region->known, page)];
+	return regions_room(&track->regions);
+}
+
+bool track_is_barren(const struct track *track, uint32_t number)
+{
+	const struct region *region = region_of(track, number);
+
+	return pagemask_next(&region->merged, 0) == REGION_PAGES &&
+	       pagemask_next(&region->candidate, 0) == REGION_PAGES &&
+	       pagemask_next(&region->duplicate, 0) == REGION_PAGES;
 }
 
 /* Domains share the index: each sees the checksums through its own mask. */
@@ -157,7 +125,7 @@ static void page_reset(struct track *track, struct region *region,
 
 static void page_forget(struct track *track, struct page_ref ref, uint32_t crc)
 {
-	struct region *region = track->regions.v[ref.region];
+	struct region *region = track->regions.table.v[ref.region];
 
 	index_remove(track->index, key_of(region, crc), ref);
 	page_reset(track, region, ref.page);
@@ -166,15 +134,13 @@ static void page_forget(struct track *track, struct page_ref ref, uint32_t crc)
 
 void track_region_remove(struct track *track, uint32_t number)
 {
-	struct region *region = track->regions.v[number];
+	struct region *region = region_of(track, number);
 	unsigned int rank = 0;
 
 	for (unsigned int i = pagemask_next(&region->known, 0);
 	     i < REGION_PAGES; i = pagemask_next(&region->known, i + 1))
 		page_forget(track, (struct page_ref){ number, (uint16_t)i },
 			    region->crc[rank++]);
-	track->n_pages -= rank;
-	track->region_bytes -= sizeof(*region) + rank * sizeof(uint32_t);
 	if (region->queued) {
 		size_t at = 0;
 
@@ -183,17 +149,12 @@ void track_region_remove(struct track *track, uint32_t number)
 		memmove(&track->queue.v[at], &track->queue.v[at + 1],
 			(--track->queue.n - at) * sizeof(uint32_t));
 	}
-	track->n_unseen -= !region->seen;
-	free(region->crc);
-	free(region);
-	track->regions.v[number] = NULL;
-	track->n_regions--;
-	track->free_numbers.v[track->free_numbers.n++] = number;
+	regions_remove(&track->regions, number);
 }
 
 static int candidate_add(struct track *track, struct page_ref ref)
 {
-	struct region *region = track->regions.v[ref.region];
+	struct region *region = track->regions.table.v[ref.region];
 
 	if (pagemask_test(&region->candidate, ref.page))
 		return 0;
@@ -228,7 +189,7 @@ static void duplicate_judge(struct track *track, struct region *region,
 static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 			const struct look *look, struct look_result *result)
 {
-	struct region *region = track->regions.v[ref.region];
+	struct region *region = track->regions.table.v[ref.region];
 	const struct region *other;
 	struct index_hit hit;
 	int r;
@@ -248,7 +209,7 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 	r = index_put(track->index, key_of(region, crc), ref, &hit);
 	if (r != INDEX_FOUND)
 		return 0;
-	other = track->regions.v[hit.ref.region];
+	other = track->regions.table.v[hit.ref.region];
 	if (pagemask_test(&region->merged, ref.page) &&
 	    (pagemask_test(&other->merged, hit.ref.page) ||
 	     pagemask_test(&other->duplicate, hit.ref.page) ||
@@ -270,14 +231,14 @@ static bool has_room(struct track *track, struct region *region,
 	uint64_t n_new = 0;
 
 	if (!region->seen) {
-		region->seen = true;
-		track->n_unseen--;
+		regions_set_seen(&track->regions, region);
 		return true; /* track_region_add() has seen to it */
 	}
 	for (unsigned int w = 0; w < PAGEMASK_WORDS; w++)
 		n_new += (uint64_t)__builtin_popcountll(
 			look->checked.words[w] & ~region->known.words[w]);
-	if (!n_new || !is_full(track, n_new * sizeof(uint32_t)))
+	if (!n_new ||
+	    !regions_are_full(&track->regions, n_new * sizeof(uint32_t)))
 		return true;
 	track->n_regions_lost++;
 	return false;
@@ -287,13 +248,13 @@ static bool has_room(struct track *track, struct region *region,
 static int crcs_replace(struct track *track, uint32_t number,
 			const struct look *look, struct look_result *result)
 {
-	struct region *region = track->regions.v[number];
+	struct region *region = region_of(track, number);
 	_cleanup_free_ uint32_t *crc = NULL;
 	struct pagemask known = { 0 };
-	unsigned int n_old = pagemask_count(&region->known), n = 0, rank = 0;
+	unsigned int n = 0, rank = 0;
 	bool room;
 
-	crc = malloc(REGION_CRC_BYTES);
+	crc = malloc(REGION_PAGES * sizeof(*crc));
 	if (!crc)
 		return -ENOMEM;
 	room = has_room(track, region, look);
@@ -320,15 +281,7 @@ static int crcs_replace(struct track *track, uint32_t number,
 			pagemask_set(&known, i);
 		}
 	}
-	free(region->crc);
-	region->crc = n ? realloc(crc, n * sizeof(*crc)) : NULL;
-	if (n)
-		TAKE_PTR(crc);
-	region->known = known;
-	track->n_pages += n;
-	track->n_pages -= n_old;
-	track->region_bytes += n * sizeof(*crc);
-	track->region_bytes -= n_old * sizeof(*crc);
+	regions_set_known(&track->regions, region, &known, TAKE_PTR(crc), n);
 	return 0;
 }
 
@@ -351,7 +304,7 @@ static void merged_update(struct track *track, struct region *region,
 int track_look(struct track *track, uint32_t number, const struct look *look,
 	       struct look_result *ret)
 {
-	struct region *region = track->regions.v[number];
+	struct region *region = track->regions.table.v[number];
 	struct look_result result = { 0 };
 	int r = crcs_replace(track, number, look, &result);
 	unsigned int rank = 0;
@@ -392,7 +345,7 @@ static struct pagemask slice_of(const struct region *region,
 	for (unsigned int i = pagemask_next(&pages, 0);
 	     slice->of > 1 && i < REGION_PAGES;
 	     i = pagemask_next(&pages, i + 1))
-		if (track_crc(region, i) % slice->of != slice->number)
+		if (regions_crc(region, i) % slice->of != slice->number)
 			pagemask_clear(&pages, i);
 	return pages;
 }
@@ -406,7 +359,7 @@ int track_take(struct track *track, const struct track_slice *slice,
 
 	for (; !r && n < track->queue.n && n_pages < slice->max_pages; n++) {
 		uint32_t number = track->queue.v[n];
-		struct region *region = track->regions.v[number];
+		struct region *region = track->regions.table.v[number];
 		struct pagemask pages = slice_of(region, slice);
 		unsigned int n_here = pagemask_count(&pages);
 
@@ -433,12 +386,12 @@ int track_take(struct track *track, const struct track_slice *slice,
 
 void track_confirm(struct track *track, struct page_ref ref)
 {
-	struct region *region = track->regions.v[ref.region];
+	struct region *region = track->regions.table.v[ref.region];
 
 	if (!region || !pagemask_test(&region->known, ref.page))
 		return;
 	index_mark_duplicate(track->index,
-			     key_of(region, track_crc(region, ref.page)));
+			     key_of(region, regions_crc(region, ref.page)));
 	pagemask_clear(&region->rejected, ref.page);
 	if (pagemask_test(&region->merged, ref.page))
 		return;
@@ -451,7 +404,7 @@ void track_confirm(struct track *track, struct page_ref ref)
 
 void track_reject(struct track *track, struct page_ref ref)
 {
-	struct region *region = track->regions.v[ref.region];
+	struct region *region = track->regions.table.v[ref.region];
 
 	if (region && pagemask_test(&region->known, ref.page))
 		pagemask_set(&region->rejected, ref.page);
@@ -473,8 +426,8 @@ void track_retry(struct track *track)
 {
 	static const struct pagemask none;
 
-	for (size_t i = 0; i < track->regions.n; i++) {
-		struct region *region = track->regions.v[i];
+	for (size_t i = 0; i < track->regions.table.n; i++) {
+		struct region *region = track->regions.table.v[i];
 
 		if (!region || !memcmp(&region->failed, &none, sizeof(none)))
 			continue;
@@ -486,13 +439,14 @@ void track_retry(struct track *track)
 void track_counters(const struct track *track, struct track_counters *ret)
 {
 	*ret = (struct track_counters){
-		.regions = track->n_regions,
-		.pages = track->n_pages,
+		.regions = track->regions.n,
+		.pages = track->regions.n_pages,
 		.candidates = track->n_candidates,
 		.duplicates = track->n_duplicates,
 		.merged = track->n_merged,
 		.broken = track->n_broken,
 		.regions_lost = track->n_regions_lost,
-		.bytes = track->region_bytes + index_bytes(track->index),
+		.entries_lost = index_lost(track->index),
+		.bytes = track->regions.bytes + index_bytes(track->index),
 	};
 }

@@ -30,6 +30,7 @@
 
 #include "index.h"
 #include "pagemask.h"
+#include "regions.h"
 #include "sampler.h"
 #include "vec.h"
 
@@ -47,25 +48,6 @@ struct look {
 	uint32_t crc[REGION_PAGES];
 };
 
-/* What planning and reading want to know of one region. */
-struct region {
-	uint64_t base;
-	uint32_t owner; /* the caller's number of the process */
-	uint32_t domain;
-	uint32_t pulse; /* pulses completed when duplicates were found */
-	bool huge;
-	bool queued; /* has candidates and stands in the queue */
-	bool seen; /* was looked at */
-	bool retry; /* had failed pages, which may be tried again now */
-	struct pagemask known;
-	struct pagemask merged;
-	struct pagemask candidate;
-	struct pagemask duplicate;
-	struct pagemask rejected;
-	struct pagemask failed;
-	uint32_t *crc; /* of the known pages, in order; owned */
-};
-
 struct track_counters {
 	uint64_t regions;
 	uint64_t pages; /* known */
@@ -74,6 +56,7 @@ struct track_counters {
 	uint64_t merged; /* seen merged at the last look */
 	uint64_t broken; /* were merged and are no more; since start */
 	uint64_t regions_lost; /* not taken, or not whole, for want of memory */
+	uint64_t entries_lost; /* of the index, likewise; since start */
 	uint64_t bytes; /* of regions and index */
 };
 
@@ -102,6 +85,12 @@ struct track *track_free(struct track *track);
 int track_region_add(struct track *track, uint64_t base, uint32_t owner,
 		     uint32_t domain, uint32_t *ret);
 
+/* How many more regions there is room for. */
+uint64_t track_room(const struct track *track);
+
+/* Nothing of the region is merged, or may soon be: little is lost with it. */
+bool track_is_barren(const struct track *track, uint32_t region);
+
 /* Forget a region with all its pages. */
 void track_region_remove(struct track *track, uint32_t region);
 
@@ -110,9 +99,6 @@ const struct region *track_region(const struct track *track, uint32_t region);
 
 /* The same for a number that may be free by now: NULL then. */
 const struct region *track_find(const struct track *track, uint32_t region);
-
-/* The checksum of a known page. */
-uint32_t track_crc(const struct region *region, unsigned int page);
 
 /*
  * Take in what a worker saw, and say in @ret (may be NULL) what it was.

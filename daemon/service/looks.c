@@ -193,14 +193,11 @@ static void probing_judge(struct watched *w, enum sampler_look kind,
 }
 
 /* What follows for the region and its process. */
-static int look_learn(const struct look_job *j,
+static int look_learn(const struct look_job *j, struct watched_region *wr,
 		      const struct look_result *result)
 {
-	struct watched_region *wr = region_of(j);
 	struct watched *w = j->watched;
 
-	if (!wr)
-		return 0;
 	sampler_learn(&wr->heat, j->kind, result, now_sec());
 	w->news |= result->n_new || result->n_changed || result->n_found;
 	probing_judge(w, j->kind, result);
@@ -217,16 +214,17 @@ static void look_done(struct job *job, bool dropped)
 {
 	struct look_job *j = (struct look_job *)job;
 	struct looks *looks = j->looks;
+	struct watched_region *wr = region_of(j);
 	struct look_result result;
 	int r = 0;
 
 	looks->in_flight--;
 	if (!dropped && j->result == READER_GONE)
 		j->watched->gone = true;
-	if (!dropped && !j->watched->dropped && j->result == 0) {
+	if (!dropped && wr && !j->watched->dropped && j->result == 0) {
 		r = track_look(looks->env.track, j->region, &j->look, &result);
 		if (!r)
-			r = look_learn(j, &result);
+			r = look_learn(j, wr, &result);
 		if (r)
 			log_debug("No memory for a region, ignoring");
 	}

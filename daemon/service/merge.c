@@ -147,7 +147,7 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 					   eligible.words[i];
 	for (unsigned int i = pagemask_next(&j->settle.pages, 0);
 	     i < REGION_PAGES; i = pagemask_next(&j->settle.pages, i + 1))
-		j->settle.crc[i] = track_crc(region, i);
+		j->settle.crc[i] = regions_crc(region, i);
 	merge->in_flight++;
 	pool_submit(merge->env.pool, &j->job);
 	return 0;

@@ -154,11 +154,14 @@ static void warn_memory(struct report *report)
 	size_t n;
 
 	track_counters(report->env.track, &c);
-	if (c.regions_lost)
+	if (c.regions_lost || c.entries_lost || scan_shed(report->env.scan))
 		warn(report, "memory-limit",
-		     "%" PRIu64
-		     " times a 2 MiB region was left out because the index is full; raise memory_limit",
-		     c.regions_lost);
+		     "the index is full: %" PRIu64
+		     " times a 2 MiB region was left out, %" PRIu64
+		     " at rest and %" PRIu64
+		     " checksums gave way to newer ones; raise memory_limit",
+		     c.regions_lost, scan_shed(report->env.scan),
+		     c.entries_lost);
 	list = watch_list(report->env.watch, &n);
 	for (size_t i = 0; i < n; i++)
 		sparse += list[i] ? list[i]->sparse : 0;

@@ -12,6 +12,7 @@
 #include "pfnset.h"
 #include "pool.h"
 #include "process.h"
+#include "shed.h"
 #include "track.h"
 #include "watch.h"
 
@@ -45,6 +46,7 @@ struct scan {
 	uint64_t aged_usec; /* when track_round_done() was called last */
 	uint64_t maps_usec; /* CPU to read the mappings of all */
 	uint64_t rounds;
+	uint64_t shed; /* regions forgotten for something new */
 };
 
 struct map_job {
@@ -78,11 +80,15 @@ static int regions_update(struct scan *scan, struct watched *w,
 {
 	struct track *track = scan->env.track;
 	struct watched_regions next = { 0 };
-	size_t old = 0;
+	size_t old = 0, n;
+	struct watched *const *list = watch_list(scan->env.watch, &n);
 	int r = vec_reserve(&next, now->n);
 
 	if (r)
 		return r;
+	if (clock_usec(CLOCK_MONOTONIC) < w->found_usec + SHED_NEW_USEC)
+		scan->shed += shed(list, n, track,
+				   now->n - MIN(now->n, w->regions.n));
 	w->regions_lost = 0;
 	w->present_pages = 0;
 	for (size_t i = 0; i < now->n; i++) {
@@ -215,23 +221,9 @@ static void timer_set(struct scan *scan, uint64_t usec)
 	sd_event_source_set_enabled(scan->timer, SD_EVENT_ONESHOT);
 }
 
-/* Others like it were read in full: it will do to probe this one. */
-static bool has_reference(const struct scan *scan, const struct watched *w)
-{
-	size_t n;
-	struct watched *const *list = watch_list(scan->env.watch, &n);
-
-	for (size_t i = 0; w->facts.exe && i < n; i++)
-		if (list[i] && list[i] != w && list[i]->reference &&
-		    list[i]->domain == w->domain && list[i]->facts.exe &&
-		    !strcmp(list[i]->facts.exe, w->facts.exe))
-			return true;
-	return false;
-}
-
 static bool is_to_be_probed(const struct scan *scan, const struct watched *w)
 {
-	return w->n_passes == 0 && has_reference(scan, w);
+	return w->n_passes == 0 && watch_has_reference(scan->env.watch, w);
 }
 
 /* What a frame held a while ago says nothing about what it holds now. */
@@ -495,4 +487,9 @@ enum scan_state scan_state(const struct scan *scan)
 uint64_t scan_rounds(const struct scan *scan)
 {
 	return scan->rounds;
+}
+
+uint64_t scan_shed(const struct scan *scan)
+{
+	return scan->shed;
 }

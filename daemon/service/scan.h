@@ -70,3 +70,6 @@ enum scan_state {
 enum scan_state scan_state(const struct scan *scan);
 
 uint64_t scan_rounds(const struct scan *scan);
+
+/* Regions that were forgotten to make room for something new; since start. */
+uint64_t scan_shed(const struct scan *scan);

@@ -158,6 +158,19 @@ struct watched *const *watch_list(const struct watch *watch, size_t *ret_n)
 	return watch->list.v;
 }
 
+bool watch_has_reference(const struct watch *watch, const struct watched *w)
+{
+	for (size_t i = 0; w->facts.exe && i < watch->list.n; i++) {
+		const struct watched *other = watch->list.v[i];
+
+		if (other && other != w && other->reference &&
+		    other->domain == w->domain && other->facts.exe &&
+		    !strcmp(other->facts.exe, w->facts.exe))
+			return true;
+	}
+	return false;
+}
+
 static int list_add(struct watch *watch, struct watched *w)
 {
 	for (size_t i = 0; i < watch->list.n; i++) {

@@ -113,6 +113,9 @@ int watch_walk(struct watch *watch, uint64_t now_usec);
 /* All that are watched: a dense array with NULLs. */
 struct watched *const *watch_list(const struct watch *watch, size_t *ret_n);
 
+/* Others like it were read in full: it will do to probe this one. */
+bool watch_has_reference(const struct watch *watch, const struct watched *w);
+
 /* A process is new for this long: what it makes us do is a beginning. */
 #define WATCH_NEW_USEC 30000000ULL
 bool watched_is_new(const struct watched *watched);

@@ -173,6 +173,27 @@ def a_newcomer_meets_what_rests(t):
         target.intact()
 
 
+def what_is_new_displaces_what_rests(t):
+    """With an index that one process of 192 MiB fills, and a second that found
+    no room: what was at rest for long gives way to newcomers."""
+    old = [t.target("dup", "--size", "192", "--id", str(i), "--seed", "7",
+                    "--dup", "0") for i in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%",
+                               "memory_limit = 1M"))
+
+    def full():
+        return [w["sentence"] for w in daemon.status()["warnings"]
+                if w["name"] == "memory-limit"]
+    wait_for(full, 30, "the index's end")
+    time.sleep(45)              # regions of hot processes do not give way
+    pair = [t.target("dup", "--size", "128", "--id", str(i)) for i in range(2)]
+    wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 8192 * 0.95
+                         for p in pair), 60, "the merge of what is new")
+    print(f"# {full()[0]}")
+    for target in (*old, *pair):
+        target.intact()
+
+
 def a_vast_mapping_costs_nothing(t):
     """32 TiB reserved, one page touched."""
     with contextlib.suppress(FileNotFoundError):
@@ -203,4 +224,4 @@ def a_vast_mapping_costs_nothing(t):
 if __name__ == "__main__":
     harness.run(observing_changes_nothing, rounds_after_a_merge_break_nothing,
                 what_rests_is_not_read_again, a_newcomer_meets_what_rests,
-                a_vast_mapping_costs_nothing)
+                what_is_new_displaces_what_rests, a_vast_mapping_costs_nothing)

@@ -148,7 +148,7 @@ static void test_two_equal_checksums_make_two_candidates(void **state)
 	LOOK(a, { 0, 100, READ }, { 511, 77, READ });
 	assert_int_equal(count().candidates, 0);
 	assert_int_equal(count().pages, 2);
-	assert_int_equal(track_crc(track_region(track, a), 511), 77);
+	assert_int_equal(regions_crc(track_region(track, a), 511), 77);
 	LOOK(b, { 4, 77, READ }, { 5, 101, READ });
 	assert_int_equal(count().candidates, 2);
 	assert_true(track_region(track, a)->queued);
@@ -267,7 +267,7 @@ static void test_changed_content_begins_anew(void **state)
 	LOOK(a, { 3, 78, READ | MERGEABLE });
 	assert_false(is_duplicate(a, 3));
 	assert_int_equal(count().duplicates, 1);
-	assert_int_equal(track_crc(track_region(track, a), 3), 78);
+	assert_int_equal(regions_crc(track_region(track, a), 3), 78);
 	/* a was the representative: its old content stands for nobody now */
 	LOOK(b, { 4, 77, READ | MERGEABLE }, { 5, 77, READ });
 	assert_int_equal(count().candidates, 0);
@@ -312,7 +312,7 @@ static void test_merged_and_broken_are_counted(void **state)
 	assert_int_equal(count().merged, 2);
 	assert_int_equal(count().duplicates, 0);
 	assert_int_equal(count().broken, 0);
-	assert_int_equal(track_crc(track_region(track, b), 4), 77);
+	assert_int_equal(regions_crc(track_region(track, b), 4), 77);
 	/* a write that changes nothing breaks it all the same */
 	LOOK(a, { 3, 77, READ | MERGEABLE });
 	assert_int_equal(count().merged, 1);
