@@ -82,7 +82,7 @@ static void test_the_longest_at_rest_goes_first(void **state)
 	check_left(&processes[1], (const unsigned int[]){ 1, 2, 3 }, 3);
 	assert_int_equal(shed(list, N_LIST, track, 3), 1);
 	check_left(&processes[1], (const unsigned int[]){ 1, 3 }, 2);
-	check_left(&processes[0], (const unsigned int[]){ 0, 1, 1, 2 }, 4);
+	check_left(&processes[0], (const unsigned int[]){ 0, 1, 2, 3 }, 4);
 	assert_int_equal(processes[1].regions_lost, 2);
 	assert_int_equal(track_room(track), 3);
 }
