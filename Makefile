@@ -18,7 +18,7 @@ DESTDIR ?=
 PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
 	libinih-dev libxxhash-dev libisal-dev libjson-c-dev
 PACKAGES_DEMO := python3
-PACKAGES_VM := qemu-system-x86 busybox-static cpio
+PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
 PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base \
 	$(PACKAGES_VM)
 PACKAGES_FRESH := mmdebstrap

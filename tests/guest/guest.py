@@ -2,17 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Small virtual machines: Debian's own kernel and real files under qemu.
 
-The kernel is taken out of Debian's package, which is downloaded and not
-installed; the root is an initramfs of busybox, some tens of MiB of this
-machine's libraries and a program that loads them (load.c). Emulated (TCG),
-so that it runs where there is no KVM; qemu registers the guests' memory with
-KSM itself (mem-merge is on by default).
+Their root is an initramfs of busybox, some tens of MiB of this machine's
+libraries and a program that loads them (load.c). Emulated (TCG), so that they
+run where there is no KVM; qemu registers the guests' memory with KSM itself
+(mem-merge is on by default).
 
 As a program: boots one guest and prints its console until Ctrl-C.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,13 +18,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import kernels
+from archive import Archive
+from kernels import CACHE, Unavailable
+
 HERE = Path(__file__).resolve().parent
-BUILD = Path(os.environ.get("KSMD_PLUS_BUILD", HERE.parents[1] / "build"))
-CACHE = BUILD.resolve() / "guest"
 LIBRARIES = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu"
 FILES_BYTES = 48 << 20
 MEMORY_MIB = 512
-KERNEL_PACKAGE = "linux-image-cloud-amd64"
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
@@ -35,15 +34,11 @@ exec /load /files >/dev/console 2>&1
 """
 
 
-class Unavailable(Exception):
-    """Guests cannot be made here; says why."""
-
-
 def missing():
     """None, or why this machine can run no guest."""
     if os.uname().machine != "x86_64":
         return "guests are only made on x86-64"
-    for program in ("qemu-system-x86_64", "busybox", "cpio", "cc"):
+    for program in ("qemu-system-x86_64", "busybox", "cc"):
         if not shutil.which(program):
             return f"{program} is not installed"
     with open(shutil.which("busybox"), "rb") as f:
@@ -52,36 +47,9 @@ def missing():
     return None
 
 
-def _kernel_package():
-    """The newest package that KERNEL_PACKAGE stands for."""
-    text = subprocess.run(["apt-cache", "depends", KERNEL_PACKAGE],
-                          capture_output=True, text=True).stdout
-    match = re.search(r"Depends: (linux-image-\S+)", text)
-    if not match:
-        raise Unavailable(f"apt knows no package {KERNEL_PACKAGE}")
-    return match[1]
-
-
 def kernel():
     """The path of Debian's kernel, downloaded once."""
-    package = _kernel_package()
-    path = CACHE / package.replace("linux-image", "vmlinuz")
-    if path.exists():
-        return path
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        done = subprocess.run(
-            ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
-             package], cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            raise Unavailable(f"{package} cannot be downloaded: "
-                              f"{done.stderr.strip().splitlines()[-1]}")
-        deb = next(Path(folder).glob("*.deb"))
-        subprocess.run(["dpkg-deb", "-x", deb, "root"], cwd=folder,
-                       check=True)
-        image = next(Path(folder, "root/boot").glob("vmlinuz-*"))
-        image.rename(path)
-    return path
+    return kernels.get().image
 
 
 def _libraries():
@@ -103,22 +71,18 @@ def initramfs():
         return path
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        root = Path(folder, "root")
-        for name in ("bin", "dev", "proc", "files"):
-            (root / name).mkdir(parents=True)
-        shutil.copy(shutil.which("busybox"), root / "bin/busybox")
+        load, made = Path(folder, "load"), Path(folder, "cpio")
         subprocess.run(["cc", "-O2", "-Wall", "-D_GNU_SOURCE", "-static",
-                        "-o", root / "load", HERE / "load.c"], check=True)
+                        "-o", load, HERE / "load.c"], check=True)
+        root = Archive(made)
+        for name in ("dev", "proc"):
+            root.folder(name)
+        root.file(shutil.which("busybox"), "bin/busybox")
+        root.file(load, "load")
         for library in _libraries():
-            shutil.copy(library, root / "files")
-        (root / "init").write_text(INIT)
-        (root / "init").chmod(0o755)
-        names = "\n".join(str(p.relative_to(root))
-                          for p in sorted(root.rglob("*"))) + "\n"
-        made = Path(folder, "cpio")
-        with open(made, "wb") as out:
-            subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=root,
-                           input=names.encode(), stdout=out, check=True)
+            root.file(library, f"files/{library.name}")
+        root.data("init", INIT.encode(), 0o755)
+        root.close()
         made.rename(path)
     return path
 
