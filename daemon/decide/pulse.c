@@ -46,7 +46,6 @@ void pulse_begin(struct pulse *p, const struct pulse_sample *now,
 		.last = *now,
 		.promised = promised,
 		.deadline_usec = now->now_usec + STARVING_USEC + work_usec,
-		.scan_saved = now->saved,
 		.scan_count = now->full_scans,
 		.growth_usec = now->now_usec,
 		.active_usec = now->now_usec,
@@ -78,19 +77,21 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 	if (now->runnable || now->ksmd_nsec != p->last.ksmd_nsec ||
 	    now->full_scans != p->last.full_scans)
 		p->active_usec = now->now_usec;
-	if (now->saved > p->last.saved)
+	if (now->saved > p->last.saved) {
+		p->gained += now->saved - p->last.saved;
 		p->growth_usec = now->now_usec;
+	}
 	p->last = *now;
 	if (now->full_scans != p->scan_count) {
-		p->idle_scans = now->saved > p->scan_saved
+		p->idle_scans = p->gained > p->scan_gained
 					? 0
 					: p->idle_scans + now->full_scans -
 						  p->scan_count;
 		p->scan_count = now->full_scans;
-		p->scan_saved = now->saved;
+		p->scan_gained = p->gained;
 	}
 	quiet_usec = QUIET_USEC + p->pace.sleep_msec * USEC_PER_MSEC;
-	if (now->saved >= p->start.saved + p->promised &&
+	if (p->gained >= p->promised &&
 	    now->now_usec >= p->growth_usec + quiet_usec)
 		return PULSE_MERGED;
 	if (now->full_scans >= p->start.full_scans + JUDGE_SCANS + 1 &&

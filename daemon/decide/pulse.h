@@ -42,11 +42,13 @@ struct pulse {
 	struct pulse_sample last;
 	struct pulse_pace pace;
 	uint64_t promised;
+	uint64_t
+		gained; /* what came to saved: as much falls when others exit */
 	uint64_t deadline_usec;
-	uint64_t scan_saved; /* saved when full_scans last moved */
+	uint64_t scan_gained; /* gained when full_scans last moved */
 	uint64_t scan_count; /* full_scans then */
 	uint64_t idle_scans; /* completed scans that brought nothing */
-	uint64_t growth_usec; /* when saved last grew */
+	uint64_t growth_usec; /* when gained last grew */
 	uint64_t active_usec; /* when ksmd was last seen to do something */
 	uint32_t page_nsec; /* cost of a page, smoothed */
 	uint32_t cpu_permyriad;

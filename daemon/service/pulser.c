@@ -178,15 +178,12 @@ void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 {
 	const struct pulse *p = &pulser->pulse;
 	struct pulse_pace pace = rest_pace(pulser);
-	uint64_t saved = p->last.saved > p->start.saved
-				 ? p->last.saved - p->start.saved
-				 : 0;
 
 	rest(pulser, &pace);
 	log_info(
 		"Pulse: %" PRIu64 " of %" PRIu64
 		" promised pages saved in %.1f s with %.2f s of ksmd's CPU (%s)",
-		saved, p->promised,
+		p->gained, p->promised,
 		(double)(p->last.now_usec - p->start.now_usec) / 1e6,
 		(double)(p->last.ksmd_nsec - p->start.ksmd_nsec) / 1e9,
 		pulse_verdict_name(verdict));

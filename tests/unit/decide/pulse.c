@@ -244,6 +244,31 @@ static void test_nothing_promised_ends_at_once(void **state)
 	assert_int_equal(pulse_step(&pulse, &now), PULSE_MERGED);
 }
 
+/* What others held falls while ours grows: a pulse counts what has come. */
+static void test_exits_meanwhile_do_not_count(void **state)
+{
+	struct pulse_sample now = { .now_usec = 1000000,
+				    .saved = 5000,
+				    .runnable = true };
+	enum pulse_verdict verdict = PULSE_GO_ON;
+	struct pulse pulse;
+
+	(void)state;
+	pulse_begin(&pulse, &now, 1000, 10000, 7000);
+	for (unsigned int i = 0; i < 10 && verdict == PULSE_GO_ON; i++) {
+		now.now_usec += 20000;
+		now.saved -= 300;
+		now.full_scans++;
+		assert_int_equal(pulse_step(&pulse, &now), PULSE_GO_ON);
+		now.now_usec += 20000;
+		now.saved += 100;
+		verdict = pulse_step(&pulse, &now);
+	}
+	assert_int_equal(pulse.gained, 1000);
+	now.now_usec += 1000000;
+	assert_int_equal(pulse_step(&pulse, &now), PULSE_MERGED);
+}
+
 /* full_scans begins at 0 again when somebody writes run=2. */
 static void test_counters_that_fall_do_no_harm(void **state)
 {
@@ -421,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_a_ksmd_that_starves_ends_by_time),
 		cmocka_unit_test(test_a_ksmd_that_sleeps_is_not_waited_for),
 		cmocka_unit_test(test_nothing_promised_ends_at_once),
+		cmocka_unit_test(test_exits_meanwhile_do_not_count),
 		cmocka_unit_test(test_counters_that_fall_do_no_harm),
 		cmocka_unit_test(test_without_pages_scanned_the_pace_stays),
 		cmocka_unit_test(test_the_pace_keeps_to_the_share),
