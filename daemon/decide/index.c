@@ -283,14 +283,24 @@ static void rehash(struct index *index, uint64_t n_old)
 		bucket_rehash(index, &low[at], at, n_old);
 }
 
+static uint64_t larger(const struct index *index)
+{
+	return index->n_buckets + index->n_buckets / 5;
+}
+
+bool index_is_at_bound(const struct index *index)
+{
+	return larger(index) > index->max_buckets;
+}
+
 /* A larger table, if one is allowed and can be had; else the old one. */
 static void grow(struct index *index)
 {
 	uint64_t n_old = index->n_buckets;
-	uint64_t n_new = n_old + n_old / 5;
+	uint64_t n_new = larger(index);
 	void *p;
 
-	if (n_new > index->max_buckets)
+	if (index_is_at_bound(index))
 		return;
 	p = mremap(index->buckets, bytes_of(n_old), bytes_of(n_new),
 		   MREMAP_MAYMOVE);

@@ -78,3 +78,6 @@ void index_age(struct index *index);
 uint64_t index_bytes(const struct index *index);
 uint64_t index_entries(const struct index *index);
 uint64_t index_lost(const struct index *index);
+
+/* It may not grow any more: what is lost now is lost for want of memory. */
+bool index_is_at_bound(const struct index *index);

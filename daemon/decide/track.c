@@ -446,7 +446,9 @@ void track_counters(const struct track *track, struct track_counters *ret)
 		.merged = track->n_merged,
 		.broken = track->n_broken,
 		.regions_lost = track->n_regions_lost,
-		.entries_lost = index_lost(track->index),
+		.entries_lost = index_is_at_bound(track->index)
+					? index_lost(track->index)
+					: 0,
 		.bytes = track->regions.bytes + index_bytes(track->index),
 	};
 }

@@ -56,7 +56,7 @@ struct track_counters {
 	uint64_t merged; /* seen merged at the last look */
 	uint64_t broken; /* were merged and are no more; since start */
 	uint64_t regions_lost; /* not taken, or not whole, for want of memory */
-	uint64_t entries_lost; /* of the index, likewise; since start */
+	uint64_t entries_lost; /* of an index at its bound, since start */
 	uint64_t bytes; /* of regions and index */
 };
 

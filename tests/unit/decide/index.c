@@ -82,6 +82,7 @@ static void test_growing_keeps_everything(void **state)
 	assert_int_equal(index_entries(index) + index_lost(index), n);
 	assert_true(lost <= index_lost(index));
 	assert_true(index_lost(index) < n / 1000);
+	assert_false(index_is_at_bound(index));
 	for (uint32_t i = 0; i < n; i++) {
 		if (index_get(index, key_of(i), &hit) != INDEX_FOUND)
 			continue;
@@ -108,6 +109,7 @@ static void test_memory_is_bounded_and_loss_is_told(void **state)
 	}
 	assert_true(index_bytes(index) <= bound);
 	assert_true(index_lost(index) > 800000);
+	assert_true(index_is_at_bound(index));
 	assert_int_equal(index_entries(index) + index_lost(index), 1000000);
 	/* what gave way was old: the last epoch's are mostly there */
 	for (uint32_t i = 950000; i < 1000000; i++)
