@@ -195,6 +195,7 @@ help:
 	@echo "              (DEMO=workers: no virtual machines; DEMO=vm: insist on them)"
 	@echo "make test     build and run every test (as root)"
 	@echo "make bench    CPU beside tuned ksmd and the floor (BENCH_RUNS=3; as root)"
+	@echo "make soak     half an hour of processes that come and go (as root)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
 	@echo "make format   lay out all C files (clang-format 14)"
@@ -230,6 +231,11 @@ test: deps-build deps-test
 bench: deps-build deps-demo
 	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS) $(BENCHES)
 	@KSMD_PLUS_BUILD=$(B) tests/bench/bench.py $(BENCH)
+
+.PHONY: soak
+soak: deps-build deps-demo
+	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS)
+	@KSMD_PLUS_BUILD=$(B) SOAK_SECONDS=1800 tests/integration/soak.py
 
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard systemd/*.service)
