@@ -111,13 +111,13 @@ void doctor_check_thp(const struct doctor_facts *f, struct doctor_finding *ret)
 	}
 	doctor_say(
 		ret, f->kernel.thp == THP_ALWAYS ? DOCTOR_WARNING : DOCTOR_NOTE,
-		"khugepaged makes huge pages (%s) and copies up to %" PRIu32
-		" merged pages of 512 back for one: 2 MiB that save less are left alone.",
+		"Huge pages are made (%s): one is given up only for 64 duplicates or more, and khugepaged may copy up to %" PRIu32
+		" merged pages of 512 back for one.",
 		f->kernel.thp == THP_ALWAYS
 			? "always"
 			: "where a program asks, as QEMU does",
 		shared);
 	doctor_advise(
 		ret,
-		"To merge there too, write 0 to khugepaged/max_ptes_shared in /sys/kernel/mm/transparent_hugepage.");
+		"If memory matters more, write 0 to khugepaged/max_ptes_shared in /sys/kernel/mm/transparent_hugepage.");
 }

@@ -281,24 +281,19 @@ static int piece_add(const struct plan_runs *runs, size_t from, uint64_t start,
 	return piece.end ? vec_push(pieces, piece) : 0;
 }
 
-/* What is enrolled in [start, end) and nothing else. */
-static int pieces_add_enrolled(const struct plan_runs *runs, size_t from,
-			       uint64_t start, uint64_t end,
-			       struct drafts *pieces)
+/* The first page in [start, end) that is in no run; @end if all are. */
+static uint64_t gap_in(const struct plan_runs *runs, size_t from,
+		       uint64_t start, uint64_t end)
 {
-	int r = 0;
-
-	for (size_t i = from; !r && i < runs->n && runs->v[i].start < end; i++)
-		if (runs->v[i].enrolled && runs->v[i].end > start)
-			r = piece_add(runs, i, MAX(runs->v[i].start, start),
-				      MIN(runs->v[i].end, end), pieces);
-	return r;
+	for (size_t i = from; i < runs->n && runs->v[i].start <= start; i++)
+		start = MAX(start, runs->v[i].end);
+	return MIN(start, end);
 }
 
 /*
  * A region that is mergeable from end to end is one mapping, which
  * khugepaged may collapse; it takes up to max_ptes_shared merged pages back.
- * Such a region is left out. In all others our own boundary protects it.
+ * Such a region is cut at its first gap: our own boundary protects it then.
  */
 static int draft_cut(const struct draft *d, const struct plan_runs *runs,
 		     size_t *at, const struct ranges *collapsible,
@@ -310,17 +305,17 @@ static int draft_cut(const struct draft *d, const struct plan_runs *runs,
 	int r = 0;
 
 	for (; !r && region + REGION_BYTES <= d->end; region += REGION_BYTES) {
+		uint64_t end = region + REGION_BYTES, gap;
+
 		while (here < runs->n && runs->v[here].end <= region)
 			here++;
-		if (!inside(collapsible, &c, region, region + REGION_BYTES) ||
-		    wanted_in(runs, here, region, region + REGION_BYTES) >
+		if (!inside(collapsible, &c, region, end) ||
+		    wanted_in(runs, here, region, end) >
 			    limits->max_ptes_shared)
 			continue;
-		r = piece_add(runs, *at, start, region, pieces);
-		start = region + REGION_BYTES;
-		if (!r)
-			r = pieces_add_enrolled(runs, here, region, start,
-						pieces);
+		gap = gap_in(runs, here, region, end);
+		r = piece_add(runs, *at, start, gap, pieces);
+		start = MIN(gap + PAGE_BYTES, end);
 		*at = here;
 	}
 	while (*at < runs->n && runs->v[*at].end <= start)
@@ -328,7 +323,7 @@ static int draft_cut(const struct draft *d, const struct plan_runs *runs,
 	return r ? r : piece_add(runs, *at, start, d->end, pieces);
 }
 
-/* Cut such regions out of all drafts; what is left may be too many again. */
+/* Cut such regions in all drafts; what comes of it may be too many again. */
 static int drafts_cut(struct drafts *drafts, const struct plan_runs *runs,
 		      const struct ranges *collapsible,
 		      const struct plan_limits *limits, uint32_t max)

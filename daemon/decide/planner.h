@@ -27,6 +27,14 @@
 #define PLAN_RANGE_COST (2U * 192U + 64U)
 #define PLAN_GAP_PAGES	(PLAN_RANGE_COST / PLAN_PAGE_COST)
 
+/*
+ * A huge page is split before one of its pages merges, and stays split where
+ * our mark ends inside of it, since khugepaged collapses only what one mapping
+ * covers. It is given up for an eighth of it; for less, faster memory counts
+ * more. (ksmd alone splits it for a single page.)
+ */
+#define PLAN_HUGE_PAGES 64U
+
 /* A run of pages that are all wanted, or are mergeable already. */
 struct plan_run {
 	uint64_t start;

@@ -34,14 +34,19 @@ static int run_append(struct plan_runs *runs, uint64_t start, uint64_t end,
 			((struct plan_run){ start, end, enrolled_already }));
 }
 
+bool planning_is_held(const struct region *region)
+{
+	return region->huge &&
+	       pagemask_count(&region->duplicate) < PLAN_HUGE_PAGES;
+}
+
 /* The duplicates of one region that are not mergeable yet, as runs. */
 static int region_runs(const struct region *region, uint64_t from, uint64_t to,
-		       uint32_t max_ptes_shared, struct plan_runs *runs)
+		       struct plan_runs *runs)
 {
-	unsigned int i, n = pagemask_count(&region->duplicate);
+	unsigned int i;
 
-	/* a huge page is given up only for more than khugepaged takes back */
-	if (!n || (region->huge && n <= max_ptes_shared))
+	if (planning_is_held(region))
 		return 0;
 	i = from > region->base
 		    ? (unsigned int)((from - region->base) / PAGE_BYTES)
@@ -77,7 +82,7 @@ static void input_clear(struct plan_input *in)
 
 /* Mapping by mapping: enrolled whole, or the duplicates of its regions. */
 static int collect(const struct track *track, const struct watched *w,
-		   uint32_t max_ptes_shared, struct plan_input *in)
+		   struct plan_input *in)
 {
 	size_t at = 0;
 	int r = 0;
@@ -101,9 +106,9 @@ static int collect(const struct track *track, const struct watched *w,
 		for (size_t k = at;
 		     !r && k < w->regions.n && w->regions.v[k].base < v->end;
 		     k++)
-			r = region_runs(
-				track_region(track, w->regions.v[k].number),
-				v->start, v->end, max_ptes_shared, &in->runs);
+			r = region_runs(track_region(track,
+						     w->regions.v[k].number),
+					v->start, v->end, &in->runs);
 	}
 	return r;
 }
@@ -162,7 +167,7 @@ int planning_ranges(const struct track *track, const struct watched *w,
 		    uint64_t *ret_wanted)
 {
 	struct plan_input in = { 0 };
-	int r = collect(track, w, limits->max_ptes_shared, &in);
+	int r = collect(track, w, &in);
 	struct plan_limits plan = {
 		.max_ranges = planner_max_ranges(limits->max_ranges,
 						 in.n_enrolled, w->n_mappings,

@@ -7,10 +7,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "planner.h"
 
+struct region;
 struct track;
 struct watched;
 
@@ -21,13 +23,17 @@ struct planning_limits {
 };
 
 /*
- * Append to @ret the new ranges for @watched, those first that join others. *ret_wanted: duplicates that
- * are in no mergeable mapping yet, whether in the ranges or not.
+ * Append to @ret the new ranges for @watched, those first that join others.
+ * *ret_wanted: duplicates that are in no mergeable mapping yet, whether in the
+ * ranges or not, but for those that are held back.
  * Return: 0 or -ENOMEM.
  */
 int planning_ranges(const struct track *track, const struct watched *watched,
 		    const struct planning_limits *limits, struct ranges *ret,
 		    uint64_t *ret_wanted);
+
+/* Its duplicates are too few for the huge page they lie in. */
+bool planning_is_held(const struct region *region);
 
 /* Add the duplicates of @watched that wait to be merged, and those of them that
  * lie in mergeable mappings. */

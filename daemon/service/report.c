@@ -16,6 +16,7 @@
 #include "ksm.h"
 #include "memstat.h"
 #include "merge.h"
+#include "planning.h"
 #include "process.h"
 #include "scan.h"
 #include "track.h"
@@ -340,7 +341,21 @@ static uint64_t tracked_pages(const struct report *report,
 	return n;
 }
 
-static const char *note_of(const struct watched *w)
+/* Duplicates that are too few for the huge pages they lie in. */
+static bool holds_back(const struct report *report, const struct watched *w)
+{
+	for (size_t i = 0; i < w->regions.n; i++) {
+		const struct region *region =
+			track_region(report->env.track, w->regions.v[i].number);
+
+		if (pagemask_next(&region->duplicate, 0) < REGION_PAGES &&
+		    planning_is_held(region))
+			return true;
+	}
+	return false;
+}
+
+static const char *note_of(const struct report *report, const struct watched *w)
 {
 	if (w->skip)
 		return inject_reason_name(w->skip);
@@ -350,6 +365,8 @@ static const char *note_of(const struct watched *w)
 		return strerror(w->error);
 	if (w->regions_lost)
 		return "not all of it fits into the index";
+	if (holds_back(report, w))
+		return "huge pages with few duplicates are left alone";
 	return "";
 }
 
@@ -390,7 +407,7 @@ int report_processes(struct report *report, const struct process_status **ret,
 			.tracked_pages = tracked_pages(report, w),
 			.enrolled_pages = mergeable_pages(w),
 			.pages_saved = saved_by(w, &c),
-			.note = note_of(w),
+			.note = note_of(report, w),
 		};
 		row.state = process_state(w, row.enrolled_pages);
 		if (vec_push(&report->processes, row))

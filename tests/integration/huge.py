@@ -89,11 +89,24 @@ def much_is_merged_and_stays_so(t):
     check(saved > 0.7 * SIZE_MIB * 256, f"{saved} pages are not much")
 
 
+def a_quarter_is_merged_and_stays_so(t):
+    """Fewer in each region than khugepaged would take back."""
+    saved, huge, _ = stays_merged(t, "--dup", "25")
+    check(min(huge) > SIZE_MIB / 2, "there were no huge pages to begin with")
+    check(saved > 0.2 * SIZE_MIB * 256, f"{saved} pages are not enough")
+
+
+def singles_are_merged_and_stay_so(t):
+    """Whole regions are mergeable then, but for a gap that protects them."""
+    saved, _, _ = stays_merged(t, "--dup", "25", "--run", "1")
+    check(saved > 0.2 * SIZE_MIB * 256, f"{saved} pages are not enough")
+
+
 def little_is_not_worth_a_huge_page(t):
-    """A few duplicates in each region are fewer than khugepaged accepts."""
+    """A few duplicates in each region are left where they are."""
     with huge_pages():
         targets = [t.target("dup", "--size", str(SIZE_MIB), "--id", str(i),
-                            "--dup", "10") for i in range(2)]
+                            "--dup", "3") for i in range(2)]
         huge = [rollup(target, "AnonHugePages") for target in targets]
         check(min(huge) > SIZE_MIB / 2, "there are no huge pages")
         daemon = t.daemon()
@@ -103,9 +116,12 @@ def little_is_not_worth_a_huge_page(t):
         print(f"# huge pages: {huge} MiB before, {left} MiB after; "
               f"{harness.ksm('pages_sharing')} pages merged", flush=True)
         check(min(left) >= max(huge) - 8, "huge pages were split for little")
+        check(any("huge pages" in row["note"] for row in daemon.ctl_json("list")),
+              "nobody is told why nothing merges")
         check(daemon.terminate() == 0, "the daemon's exit status")
 
 
 if __name__ == "__main__":
-    harness.run(much_is_merged_and_stays_so, little_is_not_worth_a_huge_page,
+    harness.run(much_is_merged_and_stays_so, a_quarter_is_merged_and_stays_so,
+                singles_are_merged_and_stay_so, little_is_not_worth_a_huge_page,
                 needs=need_huge_pages)
