@@ -116,8 +116,7 @@ TARGET_SOURCES := $(wildcard tests/targets/*.c)
 TARGETS := $(patsubst %.c,$(B)/%,$(TARGET_SOURCES))
 CONTRACT_SOURCES := $(wildcard tests/contract/*.c)
 CONTRACT_TESTS := $(patsubst %.c,$(B)/%,$(CONTRACT_SOURCES))
-SIM_SOURCES := $(wildcard tests/sim/*.c)
-SIM := $(B)/tests/sim/rounds
+SIMS := $(addprefix $(B)/tests/sim/,rounds pulses)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZ_TESTS := $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
@@ -130,11 +129,12 @@ $(B)/tests/targets/%: tests/targets/%.c
 	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude -o $@ $< $(ALL_LDFLAGS)
 
 # Simulations are of decisions.
-$(SIM): $(SIM_SOURCES) $(call layer_archives,decide)
+$(B)/tests/sim/rounds: tests/sim/machine.c
+$(B)/tests/sim/%: tests/sim/%.c $(call layer_archives,decide)
 	@mkdir -p $(@D)
-	@echo "  CC      $(SIM_SOURCES)"
+	@echo "  CC      $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(call layer_includes,decide) -iquote tests/sim \
-		-o $@ $(SIM_SOURCES) $(call layer_archives,decide) \
+		-o $@ $(filter %.c,$^) $(call layer_archives,decide) \
 		$(ALL_LDFLAGS) $(call pkg_libs,cmocka)
 
 # Benchmarks of an engine see no more than engines do.
@@ -164,7 +164,7 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 unit: $(UNIT_TESTS)
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(SIM) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES)
+tests: all $(UNIT_TESTS) $(SIMS) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES)
 
 .PHONY: fuzz
 fuzz: $(FUZZ_TESTS)

@@ -16,6 +16,9 @@
 #define IDLE_USEC (3 * USEC_PER_SEC)
 /* First guess, between a merged page's cost and a merging one's. */
 #define PAGE_NSEC_GUESS 2000U
+/* What merging a page costs, and passing over one that is merged: facts 1.6 */
+#define MERGE_NSEC	7000U
+#define PASS_NSEC_GUESS 300U
 /* The dearest page there is: facts 1.6, times two. */
 #define PAGE_NSEC_WORST 14000ULL
 
@@ -45,6 +48,7 @@ void pulse_begin(struct pulse *p, const struct pulse_sample *now,
 		.start = *now,
 		.last = *now,
 		.promised = promised,
+		.registered = registered,
 		.deadline_usec = now->now_usec + STARVING_USEC + work_usec,
 		.scan_count = now->full_scans,
 		.growth_usec = now->now_usec,
@@ -103,13 +107,46 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 	return now->now_usec >= p->deadline_usec ? PULSE_TIMEOUT : PULSE_GO_ON;
 }
 
-bool pulse_is_worth(uint64_t promised, uint64_t registered,
+void pulse_credit_init(struct pulse_credit *credit, uint64_t now_usec)
+{
+	*credit = (struct pulse_credit){ .usec = PULSE_CREDIT_USEC,
+					 .updated_usec = now_usec,
+					 .pass_nsec = PASS_NSEC_GUESS };
+}
+
+bool pulse_is_worth(struct pulse_credit *credit, uint64_t now_usec,
+		    uint64_t promised, uint64_t registered,
 		    uint64_t waited_usec)
 {
-	/* one page in 256 for a scan of everything, or 4 MiB at once */
-	if (promised >= 1024 || promised * 256 >= registered)
+	int64_t cost =
+		(int64_t)(registered * JUDGE_SCANS * credit->pass_nsec / 1000);
+	uint64_t since = now_usec - MIN(now_usec, credit->updated_usec);
+
+	credit->updated_usec = now_usec;
+	credit->usec += (int64_t)(since * PULSE_CREDIT_PERMYRIAD / 10000);
+	credit->usec = MIN(credit->usec, MAX(cost, (int64_t)PULSE_CREDIT_USEC));
+	if (!promised || promised * PULSE_PAYS >= registered)
 		return promised > 0;
-	return promised && waited_usec >= PULSE_PATIENCE_USEC;
+	if (promised * PULSE_OWES >= registered && credit->usec >= 0)
+		return true;
+	return waited_usec >= PULSE_GATHER_USEC && credit->usec >= cost;
+}
+
+void pulse_credit_pay(struct pulse_credit *credit, const struct pulse *p)
+{
+	uint64_t nsec = p->last.ksmd_nsec - p->start.ksmd_nsec;
+	uint64_t scanned = p->last.scanned - p->start.scanned;
+	uint64_t merging = p->gained * MERGE_NSEC;
+	uint64_t passing = nsec - MIN(nsec, merging);
+
+	if (p->promised * PULSE_PAYS < p->registered)
+		credit->usec -= (int64_t)(passing / 1000);
+	if (scanned >= PULSE_MIN_PAGES) {
+		uint64_t cost = MIN(MAX(passing / scanned, 50ULL),
+				    PAGE_NSEC_WORST);
+
+		credit->pass_nsec = (uint32_t)(credit->pass_nsec + cost) / 2;
+	}
 }
 
 struct pulse_pace pulse_rest(uint64_t baseline, uint64_t target_usec)

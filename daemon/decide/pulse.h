@@ -42,8 +42,8 @@ struct pulse {
 	struct pulse_sample last;
 	struct pulse_pace pace;
 	uint64_t promised;
-	uint64_t
-		gained; /* what came to saved: as much falls when others exit */
+	uint64_t registered;
+	uint64_t gained; /* sum of all growth: saved falls when others exit */
 	uint64_t deadline_usec;
 	uint64_t scan_gained; /* gained when full_scans last moved */
 	uint64_t scan_count; /* full_scans then */
@@ -83,14 +83,40 @@ enum pulse_verdict pulse_step(struct pulse *pulse,
 			      const struct pulse_sample *now);
 
 /*
- * Whether a pulse pays for itself: ksmd looks at @registered pages up to three
- * times to save @promised. @waited_usec: how long the oldest promise has
- * waited; what is small goes along after PULSE_PATIENCE_USEC.
+ * A pulse passes over everything that is registered, merged or not, up to
+ * three times. Where it saves one page in PULSE_PAYS of them that is paid for:
+ * 29 us for each, beside the 7 that its merge takes anyway. For less there is
+ * a credit that grows by a hundredth of a CPU and pays what such pulses cost:
+ * what is small and rare is merged soon, what is small and comes all the time
+ * goes together. One page in PULSE_OWES may be merged on a debt.
  */
-bool pulse_is_worth(uint64_t promised, uint64_t registered,
+#define PULSE_PAYS	       32U
+#define PULSE_OWES	       256U
+#define PULSE_CREDIT_PERMYRIAD 100U
+/* To begin with, and at most; or what one pulse costs, if that is more. */
+#define PULSE_CREDIT_USEC 2000000U
+/* Small promises wait this long for others. */
+#define PULSE_GATHER_USEC 500000U
+
+struct pulse_credit {
+	int64_t usec; /* of ksmd's CPU; below 0: a debt */
+	uint64_t updated_usec;
+	uint32_t pass_nsec; /* what passing over a page costs, as learnt */
+};
+
+void pulse_credit_init(struct pulse_credit *credit, uint64_t now_usec);
+
+/*
+ * Whether a pulse pays for itself, or there is credit for it: to save
+ * @promised pages with @registered in all, the oldest promise being of
+ * @waited_usec ago.
+ */
+bool pulse_is_worth(struct pulse_credit *credit, uint64_t now_usec,
+		    uint64_t promised, uint64_t registered,
 		    uint64_t waited_usec);
 
-#define PULSE_PATIENCE_USEC 20000000ULL
+/* A pulse is over: what it has cost beside its merges is paid. */
+void pulse_credit_pay(struct pulse_credit *credit, const struct pulse *pulse);
 
 /*
  * The pace between pulses. @baseline: pages that a full scan has to pass over

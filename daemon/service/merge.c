@@ -364,9 +364,9 @@ void merge_consider(struct merge *merge)
 	else if (enrolling_retry_is_due(merge->enrolling, now))
 		enrol_begin(merge);
 	else if (merge->counters.promised &&
-		 pulse_is_worth(merge->counters.promised,
-				merge_registered(merge),
-				now - merge->promise_usec))
+		 pulser_is_worth(merge->env.pulser, merge->counters.promised,
+				 merge_registered(merge),
+				 now - merge->promise_usec))
 		pulse_start(merge);
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -13,12 +14,16 @@
 #include "log.h"
 #include "process.h"
 
+/* A pulse for less, 1 MiB, is no news: there may be one each second. */
+#define NEWS_PAGES 256U
+
 struct pulser {
 	const struct root *root;
 	struct knobs *knobs;
 	pid_t ksmd;
 	struct pulser_settings settings;
 	struct pulse pulse;
+	struct pulse_credit credit;
 	uint64_t baseline;
 	struct pulse_pace resting; /* sleep_msec 0: not resting */
 };
@@ -34,6 +39,7 @@ int pulser_new(const struct root *root, struct knobs *knobs, pid_t ksmd,
 	pulser->knobs = knobs;
 	pulser->ksmd = ksmd;
 	pulser->settings = *settings;
+	pulse_credit_init(&pulser->credit, clock_usec(CLOCK_MONOTONIC));
 	*ret = pulser;
 	return 0;
 }
@@ -132,6 +138,13 @@ void pulser_baseline(struct pulser *pulser, uint64_t pages)
 		rest(pulser, &pace);
 }
 
+bool pulser_is_worth(struct pulser *pulser, uint64_t promised,
+		     uint64_t registered, uint64_t waited_usec)
+{
+	return pulse_is_worth(&pulser->credit, clock_usec(CLOCK_MONOTONIC),
+			      promised, registered, waited_usec);
+}
+
 int pulser_begin(struct pulser *pulser, uint64_t promised, uint64_t registered)
 {
 	struct pulse_sample now;
@@ -180,7 +193,9 @@ void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 	struct pulse_pace pace = rest_pace(pulser);
 
 	rest(pulser, &pace);
-	log_info(
+	pulse_credit_pay(&pulser->credit, p);
+	log_line(
+		p->promised >= NEWS_PAGES ? LOG_INFO : LOG_DEBUG,
 		"Pulse: %" PRIu64 " of %" PRIu64
 		" promised pages saved in %.1f s with %.2f s of ksmd's CPU (%s)",
 		p->gained, p->promised,

@@ -40,6 +40,10 @@ void pulser_take_over(struct pulser *pulser);
  */
 void pulser_baseline(struct pulser *pulser, uint64_t pages);
 
+/* See pulse_is_worth(). */
+bool pulser_is_worth(struct pulser *pulser, uint64_t promised,
+		     uint64_t registered, uint64_t waited_usec);
+
 /*
  * Wake ksmd to save @promised of @registered pages.
  * Return: 0, 1 if ksmd cannot be made to run, or negative errno.

@@ -374,30 +374,111 @@ static void test_a_full_cpu_still_leaves_a_sleep(void **state)
 	assert_int_equal(pulse.pace.sleep_msec, 1);
 }
 
+static bool is_worth(uint64_t promised, uint64_t registered,
+		     uint64_t waited_usec)
+{
+	struct pulse_credit credit;
+
+	pulse_credit_init(&credit, 5);
+	return pulse_is_worth(&credit, 5, promised, registered, waited_usec);
+}
+
 static void test_what_is_worth_a_pulse(void **state)
 {
-	static const struct {
-		uint64_t promised, registered, waited_usec;
-		bool worth;
-	} cases[] = {
-		{ 0, 0, 0, false },
-		{ 0, 0, PULSE_PATIENCE_USEC, false },
-		{ 1, 256, 0, true },
-		{ 1, 257, 0, false },
-		{ 1, 257, PULSE_PATIENCE_USEC - 1, false },
-		{ 1, 257, PULSE_PATIENCE_USEC, true },
-		{ 1, 1ULL << 40, PULSE_PATIENCE_USEC, true },
-		{ 1024, 1ULL << 40, 0, true },
-		{ 1023, 1ULL << 40, 0, false },
-		{ 5, 0, 0, true },
+	(void)state;
+	assert_false(is_worth(0, 0, 0));
+	assert_false(is_worth(0, 0, PULSE_GATHER_USEC));
+	/* what pays for itself does not wait */
+	assert_true(is_worth(5, 0, 0));
+	assert_true(is_worth(100, 100 * PULSE_PAYS, 0));
+	assert_true(is_worth(1ULL << 40, 1ULL << 40, 0));
+	/* what does not waits for others, if there is credit */
+	assert_true(is_worth(100, 100 * PULSE_PAYS + 1, 0));
+	assert_true(is_worth(100, 100 * PULSE_OWES, 0));
+	assert_false(is_worth(100, 100 * PULSE_OWES + 1, 0));
+	assert_false(is_worth(1, 100000, PULSE_GATHER_USEC - 1));
+	assert_true(is_worth(1, 100000, PULSE_GATHER_USEC));
+	/* or else until there is */
+	assert_false(is_worth(1000, 1ULL << 24, PULSE_GATHER_USEC));
+	assert_false(is_worth(1000, 1ULL << 24, UINT64_MAX));
+}
+
+/* A pulse that gained @gained and took so much of ksmd's time. */
+static struct pulse pulse_of(uint64_t promised, uint64_t registered,
+			     uint64_t gained, uint64_t ksmd_msec)
+{
+	return (struct pulse){
+		.promised = promised,
+		.registered = registered,
+		.gained = gained,
+		.last = { .ksmd_nsec = ksmd_msec * 1000000,
+			  .scanned = registered * 3 },
 	};
+}
+
+static void test_small_pulses_live_on_credit(void **state)
+{
+	/* a second of CPU to pass over a million pages three times */
+	const struct pulse small = pulse_of(100, 1000000, 100, 1000);
+	uint64_t now = 0, spent_msec = 0;
+	struct pulse_credit credit;
+	unsigned int n = 0;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(pulse_is_worth(cases[i].promised,
-						cases[i].registered,
-						cases[i].waited_usec),
-				 cases[i].worth);
+	pulse_credit_init(&credit, now);
+	for (; now < 3600000000ULL; now += 100000) {
+		if (!pulse_is_worth(&credit, now, 100, 1000000,
+				    PULSE_GATHER_USEC))
+			continue;
+		pulse_credit_pay(&credit, &small);
+		spent_msec += 1000;
+		n++;
+	}
+	/* the credit at first, and a hundredth of an hour */
+	assert_in_range(spent_msec, 30000, 2000 + 36000 + 1000);
+	/* without a debt, more than a little goes at once; with one it waits */
+	credit.usec = 0;
+	assert_true(pulse_is_worth(&credit, now, 10000, 1000000, 0));
+	credit.usec = -1000;
+	assert_false(pulse_is_worth(&credit, now, 10000, 1000000, 0));
+	/* another day has passed: no fortune */
+	now += 86400000000ULL;
+	for (n = 0;
+	     pulse_is_worth(&credit, now, 100, 1000000, PULSE_GATHER_USEC); n++)
+		pulse_credit_pay(&credit, &small);
+	assert_in_range(n, 1, 3);
+}
+
+static void test_what_pays_for_itself_takes_no_credit(void **state)
+{
+	const struct pulse large = pulse_of(100000, 1000000, 100000, 2000);
+	struct pulse_credit credit;
+
+	(void)state;
+	pulse_credit_init(&credit, 0);
+	for (int i = 0; i < 100; i++)
+		pulse_credit_pay(&credit, &large);
+	assert_int_equal(credit.usec, PULSE_CREDIT_USEC);
+}
+
+/* Pages that are registered and not merged are passed over at a higher price:
+ * that is learnt. */
+static void test_the_price_of_passing_is_learnt(void **state)
+{
+	const struct pulse dear = pulse_of(100, 100000, 100, 2400);
+	struct pulse_credit credit;
+
+	(void)state;
+	pulse_credit_init(&credit, 0);
+	assert_true(pulse_is_worth(&credit, 0, 100, 100000, PULSE_GATHER_USEC));
+	pulse_credit_pay(&credit, &dear);
+	pulse_credit_pay(&credit, &dear);
+	assert_in_range(credit.pass_nsec, 5000, 8000);
+	/* 1.8 s for one now: credit enough when the debt is paid off */
+	assert_false(pulse_is_worth(&credit, 280000000, 100, 100000,
+				    PULSE_GATHER_USEC));
+	assert_true(pulse_is_worth(&credit, 480000000, 100, 100000,
+				   PULSE_GATHER_USEC));
 }
 
 static void test_the_baseline_keeps_its_time(void **state)
@@ -453,6 +534,9 @@ int main(void)
 		cmocka_unit_test(test_a_pulse_keeps_to_its_share),
 		cmocka_unit_test(test_a_full_cpu_still_leaves_a_sleep),
 		cmocka_unit_test(test_what_is_worth_a_pulse),
+		cmocka_unit_test(test_small_pulses_live_on_credit),
+		cmocka_unit_test(test_what_pays_for_itself_takes_no_credit),
+		cmocka_unit_test(test_the_price_of_passing_is_learnt),
 		cmocka_unit_test(test_the_baseline_keeps_its_time),
 		cmocka_unit_test(test_the_baseline_has_bounds),
 		cmocka_unit_test(test_each_verdict_has_a_name),
