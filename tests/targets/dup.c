@@ -6,7 +6,8 @@
  * --size, --dup and --run hold the same duplicate pages; everything else in
  * the mapping is unique to (seed, id), but for --zero percent of zero pages.
  * Duplicates and zero pages come in runs of --run pages at random places, of
- * which each id has its own unless --same-place is yes.
+ * which each id has its own unless --same-place is yes. --volatile percent of
+ * the pages are rewritten all the time, one word of each.
  *
  * Every page can be made again from a 64-bit key, so the process verifies
  * itself without a copy. What it keeps per page stands in a mapping that is
@@ -24,12 +25,15 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <ksmd-plus/types.h>
 
@@ -40,8 +44,12 @@
 #define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
 
 /* What a run of pages holds; anything below is the number of a duplicate. */
-#define KIND_UNIQUE UINT32_MAX
-#define KIND_ZERO   (UINT32_MAX - 1)
+#define KIND_UNIQUE   UINT32_MAX
+#define KIND_VOLATILE (UINT32_MAX - 1)
+#define KIND_ZERO     (UINT32_MAX - 2)
+
+/* Between two rewrites of all volatile pages. */
+#define VOLATILE_USEC 20000
 
 enum registration {
 	REGISTER_NOT,
@@ -54,6 +62,7 @@ struct options {
 	uint64_t size_mib;
 	double dup_percent;
 	double zero_percent;
+	double volatile_percent;
 	uint64_t run_pages;
 	uint64_t seed;
 	uint64_t id;
@@ -68,10 +77,12 @@ struct workload {
 	uint64_t n_runs;
 	uint64_t n_dup_runs;
 	uint64_t n_zero_runs;
+	uint64_t n_volatile_runs;
 	uint64_t n_written;
 	uint64_t random; /* state of the generator that chooses pages */
 	uint32_t *kinds; /* of each run */
 	bool *written; /* of each page: its first word is another one now */
+	atomic_bool lost; /* a rewritten word was not as it was left */
 };
 
 /* splitmix64: one multiplication chain per word, all of it independent. */
@@ -151,12 +162,14 @@ static void fill(struct workload *w)
 /* The first word that is not as it was written, or NULL. */
 static const uint64_t *first_broken(const struct workload *w)
 {
+	if (atomic_load(&w->lost))
+		return w->memory;
 	for (uint64_t page = 0; page < w->n_pages; page++) {
 		const uint64_t *p = w->memory + page * PAGE_WORDS;
 		uint32_t kind = kind_of(w, page);
 		uint64_t key = page_key(w, page, kind);
 
-		for (uint64_t i = 0; i < PAGE_WORDS; i++)
+		for (uint64_t i = kind == KIND_VOLATILE; i < PAGE_WORDS; i++)
 			if (p[i] != expected(w, page, i, key, kind))
 				return p + i;
 	}
@@ -173,6 +186,8 @@ static void choose_places(struct workload *w)
 			w->kinds[i] = (uint32_t)i;
 		else if (i < w->n_dup_runs + w->n_zero_runs)
 			w->kinds[i] = KIND_ZERO;
+		else if (i >= w->n_runs - w->n_volatile_runs)
+			w->kinds[i] = KIND_VOLATILE;
 		else
 			w->kinds[i] = KIND_UNIQUE;
 	}
@@ -220,12 +235,50 @@ static void register_exact(const struct workload *w)
 	for (uint64_t run = 0; run <= w->n_runs; run++) {
 		char *p = (char *)w->memory + from * run_bytes;
 
-		if (run < w->n_runs && w->kinds[run] != KIND_UNIQUE)
+		if (run < w->n_runs && w->kinds[run] <= KIND_ZERO)
 			continue;
 		if (run > from)
 			register_range(p, (run - from) * run_bytes);
 		from = run + 1;
 	}
+}
+
+/* The only writer of these words: knows what each must still be. */
+static void *rewrite(void *arg)
+{
+	struct workload *w = arg;
+
+	for (uint64_t turn = 0;; turn++) {
+		for (uint64_t page = 0; page < w->n_pages; page++) {
+			uint64_t *p = w->memory + page * PAGE_WORDS;
+
+			if (kind_of(w, page) != KIND_VOLATILE)
+				continue;
+			if (turn > 0 && *p != mix2(page, turn - 1))
+				atomic_store(&w->lost, true);
+			*p = mix2(page, turn);
+		}
+		usleep(VOLATILE_USEC);
+	}
+	return NULL;
+}
+
+static void start_rewriting(struct workload *w)
+{
+	pthread_t thread;
+
+	if (w->n_volatile_runs > 0 &&
+	    pthread_create(&thread, NULL, rewrite, w) != 0)
+		errx(2, "no thread");
+}
+
+/* How many runs @percent are, of those that @taken leaves. */
+static uint64_t runs_of(const struct workload *w, double percent,
+			uint64_t taken)
+{
+	uint64_t n = (uint64_t)((double)w->n_runs * percent / 100 + 0.5);
+
+	return n < w->n_runs - taken ? n : w->n_runs - taken;
 }
 
 static void workload_make(struct workload *w)
@@ -234,12 +287,10 @@ static void workload_make(struct workload *w)
 
 	w->n_pages = bytes / PAGE_BYTES;
 	w->n_runs = w->n_pages / w->opt.run_pages;
-	w->n_dup_runs =
-		(uint64_t)((double)w->n_runs * w->opt.dup_percent / 100 + 0.5);
-	w->n_zero_runs =
-		(uint64_t)((double)w->n_runs * w->opt.zero_percent / 100 + 0.5);
-	if (w->n_dup_runs + w->n_zero_runs > w->n_runs)
-		w->n_zero_runs = w->n_runs - w->n_dup_runs;
+	w->n_dup_runs = runs_of(w, w->opt.dup_percent, 0);
+	w->n_zero_runs = runs_of(w, w->opt.zero_percent, w->n_dup_runs);
+	w->n_volatile_runs = runs_of(w, w->opt.volatile_percent,
+				     w->n_dup_runs + w->n_zero_runs);
 	w->random = unique_key(w, UINT64_MAX);
 	w->kinds = map_books(w->n_runs * sizeof(*w->kinds) + 1);
 	w->written = map_books(w->n_pages * sizeof(*w->written));
@@ -254,6 +305,7 @@ static void workload_make(struct workload *w)
 	    prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0) < 0)
 		err(2, "PR_SET_MEMORY_MERGE");
 	fill(w);
+	start_rewriting(w);
 }
 
 static uint64_t duplicates_left(const struct workload *w)
@@ -314,6 +366,7 @@ static void usage(FILE *f)
 	      "  --size MIB            of the mapping (64)\n"
 	      "  --dup PERCENT         of its pages are duplicates (25)\n"
 	      "  --zero PERCENT        of its pages are zero (0)\n"
+	      "  --volatile PERCENT    of its pages change all the time (0)\n"
 	      "  --run PAGES           in one run of either (16)\n"
 	      "  --seed N              equal seeds, equal duplicates (1)\n"
 	      "  --id K                makes all else differ (0)\n"
@@ -367,6 +420,7 @@ static void parse_options(int argc, char **argv, struct options *opt)
 		{ "size", required_argument, NULL, 's' },
 		{ "dup", required_argument, NULL, 'd' },
 		{ "zero", required_argument, NULL, 'z' },
+		{ "volatile", required_argument, NULL, 'v' },
 		{ "run", required_argument, NULL, 'r' },
 		{ "seed", required_argument, NULL, 'e' },
 		{ "id", required_argument, NULL, 'i' },
@@ -387,6 +441,9 @@ static void parse_options(int argc, char **argv, struct options *opt)
 			break;
 		case 'z':
 			opt->zero_percent = parse_percent(optarg);
+			break;
+		case 'v':
+			opt->volatile_percent = parse_percent(optarg);
 			break;
 		case 'r':
 			opt->run_pages = parse_number(optarg);
