@@ -22,6 +22,7 @@ PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
 PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base \
 	$(PACKAGES_VM)
 PACKAGES_FRESH := mmdebstrap
+PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
 
 CC ?= gcc
 B ?= build
@@ -194,7 +195,7 @@ help:
 	@echo "make demo     build, show it at work on real programs, leave no trace"
 	@echo "              (DEMO=workers: no virtual machines; DEMO=vm: insist on them)"
 	@echo "make test     build and run every test (as root)"
-	@echo "make bench    CPU beside tuned ksmd and the floor (BENCH_RUNS=3; as root)"
+	@echo "make bench    measure it beside every rival (BENCH=\"NAME...\"; as root)"
 	@echo "make soak     half an hour of processes that come and go (as root)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
@@ -204,7 +205,7 @@ help:
 .PHONY: deps
 deps: deps-build deps-demo deps-test
 
-.PHONY: deps-build deps-demo deps-vm deps-test deps-fresh
+.PHONY: deps-build deps-demo deps-vm deps-test deps-fresh deps-bench
 deps-build:
 	$(call need,$(PACKAGES_BUILD))
 deps-demo:
@@ -215,6 +216,9 @@ deps-test:
 	$(call need,$(PACKAGES_TEST))
 deps-fresh:
 	$(call need,$(PACKAGES_FRESH))
+# Only what draws and boots: the rest of the benchmark runs without.
+deps-bench:
+	@$(call need,$(PACKAGES_BENCH)) || echo "  going on without"
 
 PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 
@@ -228,8 +232,9 @@ test: deps-build deps-test
 	@tests/run
 
 .PHONY: bench
-bench: deps-build deps-demo
-	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS) $(BENCHES)
+bench: deps-build deps-demo deps-bench
+	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS) $(BENCHES) \
+		$(B)/tests/contract/inject
 	@KSMD_PLUS_BUILD=$(B) tests/bench/bench.py $(BENCH)
 
 .PHONY: soak
