@@ -95,5 +95,5 @@ def crc(bench):
     bench.numbers = {"lines": out.splitlines()}
 
 
-BENCHMARKS = {"neighbour": (90, neighbour), "holds": (60, holds),
+BENCHMARKS = {"neighbour": (130, neighbour), "holds": (60, holds),
               "crc": (10, crc)}

@@ -47,10 +47,10 @@ def until_merged(bench, what, dup, run, aim):
 
 
 BENCHMARKS = {
-    "quarter": (110, lambda bench: until_merged(
+    "quarter": (100, lambda bench: until_merged(
         bench, "25 % duplicates, runs of 16", 25, 16, 1 / 4)),
-    "twentieth": (110, lambda bench: until_merged(
+    "twentieth": (70, lambda bench: until_merged(
         bench, "5 % duplicates, runs of 16", 5, 16, 1 / 8)),
-    "scattered": (130, lambda bench: until_merged(
+    "scattered": (115, lambda bench: until_merged(
         bench, "25 % duplicates, single pages", 25, 1, 1)),
 }

@@ -90,5 +90,5 @@ def volatile(bench):
         f"{ours.other / tuned.cpu:.2f}"))
 
 
-BENCHMARKS = {"rivals": (90, rivals), "matrix": (300, matrix),
-              "volatile": (30, volatile)}
+BENCHMARKS = {"rivals": (95, rivals), "matrix": (240, matrix),
+              "volatile": (20, volatile)}
