@@ -21,6 +21,7 @@ STYLES = {
 }
 ORDER = tuple(STYLES)
 PAGES_PER_MIB = 256
+MARKS = 10                      # on a line, at least, if it has so many points
 
 HEAD = """\
 set terminal pngcairo size 1000,900 font "sans,13" linewidth 1
@@ -54,12 +55,13 @@ def missing():
 def plot(series, folder, column, factor):
     """The plot command of one panel."""
     lines = []
-    for key, (title, _) in series.items():
+    for key, (title, points) in series.items():
         colour, dash, width, mark = STYLES[key]
+        every = max(1, len(points) // MARKS)
         lines.append(
             f'"{folder}/{key}" using 1:(${column}*{factor}) with linespoints '
             f'linecolor rgb "{colour}" dashtype {dash} linewidth {width} '
-            f'pointtype {mark} pointsize 1.1 pointinterval -8 '
+            f'pointtype {mark} pointsize 1.1 pointinterval {every} '
             f'title "{title}"')
     return "plot " + ", \\\n  ".join(lines) + "\n"
 
