@@ -337,6 +337,15 @@ int ledger_knob_writes(struct ledger *ledger, const char *name,
 	return 0;
 }
 
+static bool has_range(const struct ledger_process *p, const struct range *range)
+{
+	for (size_t i = p->ranges.n; i-- > 0;)
+		if (p->ranges.v[i].start <= range->start &&
+		    p->ranges.v[i].end >= range->end)
+			return true;
+	return false;
+}
+
 int ledger_enrols(struct ledger *ledger, struct process_id id,
 		  const struct range *ranges, size_t n)
 {
@@ -346,6 +355,8 @@ int ledger_enrols(struct ledger *ledger, struct process_id id,
 	if (!r)
 		r = vec_reserve(&p->ranges, p->ranges.n + n);
 	for (size_t i = 0; !r && i < n; i++) {
+		if (has_range(p, &ranges[i]))
+			continue;
 		r = append(ledger,
 			   "enrol %d %" PRIu64 " %" PRIx64 " %" PRIx64 "\n",
 			   id.pid, id.start_time, ranges[i].start,

@@ -118,6 +118,24 @@ static void test_knobs_are_known_after_a_kill(void **state)
 	assert_null(ledger_knob(ledger, "run"));
 }
 
+/* A request that is continued tells of its last ranges again and again. */
+static void test_a_range_is_written_once(void **state)
+{
+	const struct range ranges[] = { { 0x1000, 0x3000 },
+					{ 0x5000, 0x9000 },
+					{ 0x6000, 0x7000 } };
+	const struct range longer = { 0x5000, 0xa000 };
+
+	(void)state;
+	begin();
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(ledger_enrols(ledger, one, ranges + i, 3 - i),
+				 0);
+	assert_int_equal(ledger_process(ledger, one)->ranges.n, 2);
+	assert_int_equal(ledger_enrols(ledger, one, &longer, 1), 0);
+	assert_int_equal(ledger_process(ledger, one)->ranges.n, 3);
+}
+
 static void test_processes_are_known_after_a_kill(void **state)
 {
 	const struct range ranges[] = { { 0x1000, 0x3000 },
@@ -334,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_file_only_while_there_is_something_in_it),
 		TEST(test_knobs_are_known_after_a_kill),
+		TEST(test_a_range_is_written_once),
 		TEST(test_processes_are_known_after_a_kill),
 		TEST(test_lines_that_mean_nothing_are_skipped),
 		TEST(test_ranges_that_are_none_are_skipped),
