@@ -17,12 +17,19 @@ DESTDIR ?=
 # missing. a|b is the first of the two that this Debian has.
 PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
 	libinih-dev libxxhash-dev libisal-dev libjson-c-dev
+PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
 PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base \
 	$(PACKAGES_VM)
 PACKAGES_FRESH := mmdebstrap
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
+
+# BPF=no builds without hints from reads of files (and without libbpf).
+BPF ?= yes
+ifeq ($(BPF),yes)
+PACKAGES_BUILD += $(PACKAGES_BPF)
+endif
 
 CC ?= gcc
 B ?= build
@@ -40,6 +47,7 @@ LAYERS_service := service steer decide checksum sense base
 LAYERS_ctl := ctl sense base
 LAYERS := base sense checksum decide steer service ctl
 
+LIBS_sense := $(if $(filter yes,$(BPF)),libbpf)
 LIBS_checksum := libxxhash libisal
 LIBS_service := libsystemd inih
 LIBS_ctl := libsystemd json-c
@@ -64,7 +72,11 @@ PROGRAMS := $(addprefix $(B)/,ksmd-plus ksmd-plus-injector ksmd-plusctl)
 # tracee-x86_64.c and its kind are built on their own machine only.
 OTHER_ARCH = $(filter-out %-$(ARCH).c,$(wildcard daemon/*/*-x86_64.c \
 	daemon/*/*-aarch64.c))
-layer_sources = $(filter-out $(MAINS) $(OTHER_ARCH),$(wildcard daemon/$(1)/*.c))
+# What a library is missing for, or what stands in for it.
+OTHER_LIBS = $(if $(filter yes,$(BPF)),daemon/sense/hints-none.c, \
+	daemon/sense/hints.c daemon/sense/hints-object.c)
+layer_sources = $(filter-out $(MAINS) $(OTHER_ARCH) $(OTHER_LIBS), \
+	$(wildcard daemon/$(1)/*.c))
 layer_objects = $(patsubst %.c,$(B)/%.o,$(call layer_sources,$(1)))
 layer_includes = -Iinclude $(foreach l,$(LAYERS_$(1)),-iquote daemon/$(l))
 pkg_cflags = $(if $(strip $(1)),$(shell pkg-config --cflags $(1)))
@@ -75,6 +87,22 @@ layer_archives = $(foreach l,$(LAYERS_$(1)),$(B)/lib$(l).a)
 
 .PHONY: all
 all: $(PROGRAMS)
+
+# The programs that the kernel runs, embedded into the daemon. clang alone
+# compiles for BPF; asm/types.h is where Debian puts it.
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -ffreestanding -Wall -Werror \
+	-DARCH_HEADER='"arch-$(ARCH).h"' -Iinclude -Ibpf \
+	-idirafter /usr/include/$(ARCH)-linux-gnu
+HINTS_OBJECT := $(B)/bpf/hints.bpf.o
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) include/ksmd-plus/hints.h
+	@mkdir -p $(@D)
+	@echo "  BPF     $<"
+	$(Q)clang $(BPF_CFLAGS) -c -o $@ $<
+
+$(B)/daemon/sense/hints-object.o: $(HINTS_OBJECT)
+$(B)/daemon/sense/hints-object.o: \
+	ALL_CFLAGS += -DHINTS_OBJECT='"$(HINTS_OBJECT)"'
 
 define LAYER_RULES
 $(B)/daemon/$(1)/%.o: daemon/$(1)/%.c

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * hints - which memory of watched processes was just filled from files
+ *
+ * Many duplicates are born when two processes read the same file. A few BPF
+ * programs (bpf/hints.bpf.c) see reads end and leave a record where the reader
+ * is watched. The records stand in a small ring that overwrites itself: nobody
+ * ever waits, and what was overwritten is counted.
+ *
+ * The programs hook, in this order of preference,
+ *	fentry: the kernel's functions that read; nobody else pays anything
+ *	tracepoint: the named tracepoints of the system calls that read
+ *	sys_exit: the end of every system call, each of which pays for it
+ * and beside any of them the completions of io_uring. Each may be missing, or
+ * refused by the kernel; without any there are no hints, and nothing else is
+ * different. hints-none.c stands in for a build without libbpf.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <ksmd-plus/hints.h>
+
+struct hints;
+struct root;
+
+/* What may be hooked; of "auto", the first that works. */
+enum hints_want {
+	HINTS_AUTO,
+	HINTS_FENTRY,
+	HINTS_TRACEPOINT, /* the tracepoints by name, or the end of every call */
+	HINTS_OFF,
+	/* For tests: just one of the two. */
+	HINTS_TRACEPOINT_NAMED,
+	HINTS_TRACEPOINT_ANY,
+};
+
+enum hints_hook { HOOK_NONE, HOOK_FENTRY, HOOK_TRACEPOINT, HOOK_SYS_EXIT };
+
+struct hints_state {
+	enum hints_hook hook;
+	bool uring; /* completions of io_uring are seen, too */
+	/* Why not what comes before .hook, or what is missing of it; or "". */
+	char why[160];
+};
+
+enum {
+	HINTS_ABSENT = 1, /* no hook can be used; state.why says why */
+	HINTS_FULL, /* no place in the table: no hints of this process */
+};
+
+/*
+ * Load and attach. @n_slots of the ring: a power of two. @ret_state is filled
+ * in any case. Return: 0, HINTS_ABSENT or negative errno.
+ */
+int hints_open(const struct root *root, enum hints_want want, uint32_t n_slots,
+	       struct hints_state *ret_state, struct hints **ret);
+struct hints *hints_close(struct hints *hints);
+
+/* "fentry", "tracepoint", "sys_exit" or "none" */
+const char *hints_hook_name(enum hints_hook hook);
+
+/* Hints of @tgid are wanted, and carry @number; 0 or HINTS_FULL. */
+int hints_watch(struct hints *hints, pid_t tgid, uint32_t number);
+void hints_unwatch(struct hints *hints, pid_t tgid);
+
+/*
+ * Take at most @max of the hints that have come, oldest first, and add to
+ * *lost how many were overwritten meanwhile. Return: how many.
+ */
+size_t hints_take(struct hints *hints, struct hint *out, size_t max,
+		  uint64_t *lost);
