@@ -226,6 +226,7 @@ help:
 	@echo "make bench    measure it beside every rival (BENCH=\"NAME...\"; as root)"
 	@echo "make soak     half an hour of processes that come and go (as root)"
 	@echo "make deps     install the packages that building and testing need"
+	@echo "BPF=no with any of them: no hints from reads of files, no libbpf"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
 	@echo "make format   lay out all C files (clang-format 14)"
 	@echo "make clean    remove build/"

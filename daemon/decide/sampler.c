@@ -133,6 +133,10 @@ void sampler_skip(enum sampler_look look, const struct pagemask *known,
 					pagemask_clear(ret, k);
 		}
 		break;
+	case SAMPLER_HINTED:
+		for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
+			ret->words[i] = ~hits->words[i];
+		break;
 	default:
 		break;
 	}

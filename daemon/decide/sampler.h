@@ -44,6 +44,7 @@ enum sampler_look {
 	SAMPLER_NEW, /* pagemap, and the pages that are not known */
 	SAMPLER_FEW, /* ... and a few of those that are */
 	SAMPLER_ALL,
+	SAMPLER_HINTED, /* pages that somebody points at, and no others */
 };
 
 enum heat_state {
@@ -88,7 +89,7 @@ void sampler_heat(struct heat *heat);
 /*
  * The pages that @look need not read, of a region whose pages @known have
  * checksums and @merged are merged. @hits: for SAMPLER_AROUND, those of the
- * probe. @random: any number for each look.
+ * probe; for SAMPLER_HINTED, the pages. @random: any number for each look.
  */
 void sampler_skip(enum sampler_look look, const struct pagemask *known,
 		  const struct pagemask *merged, const struct pagemask *hits,

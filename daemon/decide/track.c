@@ -206,6 +206,14 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 		result->n_found++;
 		return candidate_add(track, ref);
 	}
+	/* no need to know of whom: its twin comes to be settled, too */
+	if (pagemask_test(&look->paired, ref.page) &&
+	    !pagemask_test(&region->rejected, ref.page)) {
+		result->n_found++;
+		r = candidate_add(track, ref);
+		if (r)
+			return r;
+	}
 	r = index_put(track->index, key_of(region, crc), ref, &hit);
 	if (r != INDEX_FOUND)
 		return 0;
@@ -312,7 +320,8 @@ int track_look(struct track *track, uint32_t number, const struct look *look,
 	if (r)
 		return r;
 	region->huge = look->huge;
-	region->retry = false;
+	/* a look at a part says nothing of those to be tried again */
+	region->retry &= pagemask_next(&look->skip, 0) < REGION_PAGES;
 	for (unsigned int i = pagemask_next(&look->checked, 0);
 	     i < REGION_PAGES; i = pagemask_next(&look->checked, i + 1))
 		index_prefetch(track->index, key_of(region, look->crc[i]));

@@ -39,6 +39,7 @@ struct track;
 /* What a worker saw of one region. */
 struct look {
 	struct pagemask skip; /* in: need not be read */
+	struct pagemask paired; /* in: expected to equal another page */
 	struct pagemask present; /* anonymous, in a mapping we may touch */
 	struct pagemask shared; /* ... mapped more than once */
 	struct pagemask mergeable; /* ... in a mergeable mapping */

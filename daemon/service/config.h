@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hints.h"
 #include "rules.h"
 
 enum config_engine { ENGINE_AUTO, ENGINE_CPU, ENGINE_DSA };
@@ -35,8 +36,11 @@ struct config {
 	unsigned int max_ranges; /* per process */
 	bool zero_pages;
 	enum config_on_exit on_exit;
-	/* [hints], [numa]: not yet active */
+	/* [hints] */
 	bool hints_enabled;
+	unsigned int hints_buffer; /* in hints */
+	enum hints_want hints_hook;
+	/* [numa]: not yet active */
 	enum config_numa numa_policy;
 
 	struct rules rules;

@@ -48,6 +48,11 @@ static const char *const policies[] = { [NUMA_FAIR] = "fair",
 					[NUMA_PRIORITY] = "priority",
 					[NUMA_OFF] = "off",
 					NULL };
+static const char *const hooks[] = { [HINTS_AUTO] = "auto",
+				     [HINTS_FENTRY] = "fentry",
+				     [HINTS_TRACEPOINT] = "tracepoint",
+				     [HINTS_OFF] = "off",
+				     NULL };
 static const char *const exits[] = {
 	[ON_EXIT_WITHDRAW] = "withdraw", [ON_EXIT_KEEP] = "keep", NULL
 };
@@ -90,6 +95,12 @@ const struct key keys[KEYS_N] = {
 	  .words = exits, .value = "withdraw", .what = "withdraw or keep" },
 	{ .section = "hints", .name = "enabled", DEST(hints_enabled),
 	  .parse = parse_switch, .value = "yes", .what = "yes or no" },
+	{ .section = "hints", .name = "buffer", DEST(hints_buffer),
+	  .parse = parse_plain, .least = "256", .most = "65536",
+	  .value = "4096", .what = "a number" },
+	{ .section = "hints", .name = "hook", DEST(hints_hook),
+	  .words = hooks, .value = "auto",
+	  .what = "auto, fentry, tracepoint or off" },
 	{ .section = "numa", .name = "policy", DEST(numa_policy),
 	  .words = policies, .value = "fair",
 	  .what = "fair, priority or off" },

@@ -20,6 +20,8 @@ struct looks {
 	struct looks_env env;
 	unsigned int in_flight;
 	uint64_t random; /* one for each look */
+	uint64_t cpu_nsec;
+	uint64_t n_found;
 };
 
 struct look_job {
@@ -31,6 +33,7 @@ struct look_job {
 	enum sampler_look kind;
 	struct pagemask merged;
 	int result;
+	uint64_t cpu_nsec; /* of the thread, for this job */
 	struct look look;
 };
 
@@ -58,6 +61,16 @@ struct looks *looks_free(struct looks *looks)
 	return NULL;
 }
 
+uint64_t looks_cpu_usec(const struct looks *looks)
+{
+	return looks->cpu_nsec / NSEC_PER_USEC;
+}
+
+uint64_t looks_found(const struct looks *looks)
+{
+	return looks->n_found;
+}
+
 unsigned int looks_in_flight(const struct looks *looks)
 {
 	return looks->in_flight;
@@ -80,21 +93,24 @@ static uint32_t now_sec(void)
 static void look_run(struct job *job, struct worker *worker)
 {
 	struct look_job *j = (struct look_job *)job;
+	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
 
 	j->result = reader_look(j->looks->env.reader, &j->watched->process,
 				j->base, &j->merged, worker, &j->look);
+	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
-static int look_submit(struct looks *looks, struct watched *w,
-		       const struct watched_region *wr, enum sampler_look kind,
-		       const struct pagemask *hits)
+static struct look_job *look_new(struct looks *looks, struct watched *w,
+				 const struct watched_region *wr,
+				 enum sampler_look kind,
+				 const struct pagemask *hits)
 {
 	const struct region *region = track_region(looks->env.track,
 						   wr->number);
 	struct look_job *j = calloc(1, sizeof(*j));
 
 	if (!j)
-		return -ENOMEM;
+		return NULL;
 	j->job.run = look_run;
 	j->job.done = look_done;
 	j->looks = looks;
@@ -108,6 +124,30 @@ static int look_submit(struct looks *looks, struct watched *w,
 		     looks->random++, &j->look.skip);
 	reader_masks(&w->vmas, wr->base, &j->look.present, &j->look.mergeable);
 	looks->in_flight++;
+	return j;
+}
+
+static int look_submit(struct looks *looks, struct watched *w,
+		       const struct watched_region *wr, enum sampler_look kind,
+		       const struct pagemask *hits)
+{
+	struct look_job *j = look_new(looks, w, wr, kind, hits);
+
+	if (!j)
+		return -ENOMEM;
+	pool_submit(looks->env.pool, &j->job);
+	return 0;
+}
+
+int looks_hinted(struct looks *looks, struct watched *w,
+		 const struct watched_region *wr, const struct pagemask *pages,
+		 const struct pagemask *paired)
+{
+	struct look_job *j = look_new(looks, w, wr, SAMPLER_HINTED, pages);
+
+	if (!j)
+		return -ENOMEM;
+	j->look.paired = *paired;
 	pool_submit(looks->env.pool, &j->job);
 	return 0;
 }
@@ -133,21 +173,9 @@ void looks_take(struct looks *looks, struct watched *w,
 /* The place of the region that was looked at; it may be gone by now. */
 static struct watched_region *region_of(const struct look_job *j)
 {
-	struct watched_regions *regions = &j->watched->regions;
-	size_t low = 0, high = regions->n;
+	struct watched_region *wr = watched_region_at(j->watched, j->base);
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (regions->v[mid].base < j->base)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == regions->n || regions->v[low].base != j->base ||
-	    regions->v[low].number != j->region)
-		return NULL;
-	return &regions->v[low];
+	return wr && wr->number == j->region ? wr : NULL;
 }
 
 /* What changes has neighbours that do: check them in the next pass. */
@@ -198,6 +226,9 @@ static int look_learn(const struct look_job *j, struct watched_region *wr,
 {
 	struct watched *w = j->watched;
 
+	/* a part of it, at somebody else's word: as warm as it was */
+	if (j->kind == SAMPLER_HINTED)
+		return 0;
 	sampler_learn(&wr->heat, j->kind, result, now_sec());
 	w->news |= result->n_new || result->n_changed || result->n_found;
 	probing_judge(w, j->kind, result);
@@ -219,10 +250,12 @@ static void look_done(struct job *job, bool dropped)
 	int r = 0;
 
 	looks->in_flight--;
+	looks->cpu_nsec += j->cpu_nsec;
 	if (!dropped && j->result == READER_GONE)
 		j->watched->gone = true;
 	if (!dropped && wr && !j->watched->dropped && j->result == 0) {
 		r = track_look(looks->env.track, j->region, &j->look, &result);
+		looks->n_found += r ? 0 : result.n_found;
 		if (!r)
 			r = look_learn(j, wr, &result);
 		if (r)

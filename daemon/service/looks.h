@@ -35,6 +35,18 @@ struct looks *looks_free(struct looks *looks);
 void looks_take(struct looks *looks, struct watched *watched,
 		struct watched_region *region);
 
+/*
+ * Look at @pages of @region, of which the @paired are expected to have a twin.
+ * 0 or -ENOMEM.
+ */
+int looks_hinted(struct looks *looks, struct watched *watched,
+		 const struct watched_region *region,
+		 const struct pagemask *pages, const struct pagemask *paired);
+
+/* CPU that the looks took so far, and pages with twins that they found. */
+uint64_t looks_cpu_usec(const struct looks *looks);
+uint64_t looks_found(const struct looks *looks);
+
 /* Looks that are not done. */
 unsigned int looks_in_flight(const struct looks *looks);
 

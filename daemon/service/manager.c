@@ -16,6 +16,7 @@
 #include "control.h"
 #include "ending.h"
 #include "enrol.h"
+#include "hinting.h"
 #include "knobs.h"
 #include "ksm.h"
 #include "ledger.h"
@@ -40,8 +41,6 @@
 #define WALK_SHARE 100U
 /* Frames remembered per round: 1 GiB of shared memory, 16 MiB of our own. */
 #define SEEN_FRAMES (1U << 18)
-/* More threads than this read faster than one memory controller serves. */
-#define THREADS_MAX 4U
 
 struct manager {
 	sd_event *event;
@@ -62,6 +61,7 @@ struct manager {
 	struct budget budget;
 	struct adapt *adapt;
 	struct scan *scan;
+	struct hinting *hinting;
 	struct pulser *pulser;
 	struct merge *merge;
 	struct withdraw_env withdraw;
@@ -125,6 +125,7 @@ static void on_found(void *userdata, struct watched *w)
 	log_debug("Watching %s (pid %d), mode %s: %s", w->facts.comm,
 		  w->process.id.pid, mode_name(w->mode), w->rule);
 	scan_found(m->scan, w);
+	hinting_found(m->hinting, w);
 }
 
 /* It exited; or a reload no longer names it: then it gets back what it had. */
@@ -133,6 +134,7 @@ static void on_lost(void *userdata, struct watched *w)
 	struct manager *m = userdata;
 
 	scan_lost(m->scan, w);
+	hinting_lost(m->hinting, w);
 	if (!m->stopping && !m->options.dry_run)
 		withdraw_begin(&m->withdraw, w, NULL, NULL);
 }
@@ -247,15 +249,11 @@ static int steer_start(struct manager *m)
 
 static int sense_start(struct manager *m)
 {
-	unsigned int threads = m->config.threads;
 	uint64_t seed;
 	int r;
 
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -EIO;
-	if (!threads)
-		threads = MIN((unsigned int)MAX(m->kfeat->n_cpus, 1),
-			      THREADS_MAX);
 	m->reader.engine = &checksum_cpu;
 	m->reader.pagemap_scan = m->kfeat->pagemap_scan;
 	r = strong_key_make(&m->reader.key);
@@ -265,7 +263,8 @@ static int sense_start(struct manager *m)
 		r = track_new(m->config.memory_limit, seed,
 			      m->config.zero_pages, &m->track);
 	if (!r)
-		r = pool_new(m->event, threads, &m->pool);
+		r = pool_new(m->event, settings_threads(&m->config, m->kfeat),
+			     &m->pool);
 	return r;
 }
 
@@ -273,6 +272,51 @@ static const struct watch_ops watch_ops = {
 	.found = on_found,
 	.lost = on_lost,
 };
+
+static int search_start(struct manager *m)
+{
+	int r = scan_new(
+		&(struct scan_env){
+			.event = m->event,
+			.pool = m->pool,
+			.reader = &m->reader,
+			.track = m->track,
+			.watch = m->watch,
+			.budget = &m->budget,
+			.cpu_usec = cpu_usec,
+			.may_begin = round_may_begin,
+			.progress = on_scan_progress,
+			.userdata = m,
+		},
+		&m->scan);
+
+	if (!r)
+		r = hinting_new(
+			&(struct hinting_env){
+				.event = m->event,
+				.root = m->root,
+				.pool = m->pool,
+				.reader = &m->reader,
+				.track = m->track,
+				.watch = m->watch,
+				.scan = m->scan,
+				.merge = m->merge,
+				.config = &m->config,
+				.budget = &m->budget,
+			},
+			&m->hinting);
+	if (!r)
+		r = adapt_new(
+			&(struct adapt_env){
+				.event = m->event,
+				.root = m->root,
+				.config = &m->config,
+				.budget = &m->budget,
+				.pulser = m->pulser,
+			},
+			&m->adapt);
+	return r;
+}
 
 static int loop_start(struct manager *m)
 {
@@ -305,32 +349,7 @@ static int loop_start(struct manager *m)
 				.userdata = m,
 			},
 			&limits, &m->merge);
-	if (!r)
-		r = scan_new(
-			&(struct scan_env){
-				.event = m->event,
-				.pool = m->pool,
-				.reader = &m->reader,
-				.track = m->track,
-				.watch = m->watch,
-				.budget = &m->budget,
-				.cpu_usec = cpu_usec,
-				.may_begin = round_may_begin,
-				.progress = on_scan_progress,
-				.userdata = m,
-			},
-			&m->scan);
-	if (!r)
-		r = adapt_new(
-			&(struct adapt_env){
-				.event = m->event,
-				.root = m->root,
-				.config = &m->config,
-				.budget = &m->budget,
-				.pulser = m->pulser,
-			},
-			&m->adapt);
-	return r;
+	return r ? r : search_start(m);
 }
 
 static int faces_start(struct manager *m)
@@ -347,6 +366,7 @@ static int faces_start(struct manager *m)
 			.enrol = m->enrol,
 			.knobs = m->knobs,
 			.adapt = m->adapt,
+			.hinting = m->hinting,
 			.ksmd = m->ksmd,
 			.dry_run = m->options.dry_run,
 		},
@@ -423,6 +443,7 @@ struct manager *manager_free(struct manager *m)
 		watch_free(m->watch);
 	report_free(m->report);
 	merge_free(m->merge);
+	hinting_free(m->hinting);
 	scan_free(m->scan);
 	adapt_free(m->adapt);
 	pulser_free(m->pulser);
@@ -441,37 +462,14 @@ struct manager *manager_free(struct manager *m)
 void manager_reload(struct manager *m)
 {
 	struct merge_limits limits;
-	struct config config;
-	int r;
 
-	if (m->stopping)
+	if (m->stopping || settings_reload(&m->options, m->kfeat, &m->config))
 		return;
-	r = settings_read(&m->options, m->kfeat, &config);
-	if (r < 0) {
-		log_error_errno(
-			r,
-			"The new configuration cannot be read; the old one stays in force");
-		return;
-	}
-	if (r > 0) {
-		log_error(
-			"The new configuration has %d faults; the old one stays in force",
-			r);
-		config_clear(&config);
-		return;
-	}
-	if (config.memory_limit != m->config.memory_limit ||
-	    config.threads != m->config.threads)
-		log_notice(
-			"memory_limit and threads take effect at the next start");
-	config.memory_limit = m->config.memory_limit;
-	config.threads = m->config.threads;
-	config_clear(&m->config);
-	m->config = config;
 	watch_set_rules(m->watch, &m->config.rules);
 	adapt_apply(m->adapt);
 	limits = settings_merge(&m->config, m->kfeat, m->root);
 	merge_set_limits(m->merge, &limits);
+	hinting_reload(m->hinting);
 	log_notice("Configuration reloaded");
 }
 
@@ -482,7 +480,7 @@ void manager_stop(struct manager *m)
 		.watch = m->watch,
 		.pulser = m->pulser,
 		.withdraw = m->withdraw,
-		.registered = merge_registered(m->merge),
+		.registered = watch_registered(m->watch),
 	};
 
 	if (m->stopping || m->options.dry_run ||

@@ -45,6 +45,7 @@ struct merge {
 	size_t at; /* next of the queue to be looked at */
 	unsigned int in_flight;
 	struct settle settle;
+	bool hurry; /* candidates have come by a hint */
 	uint64_t sliced_promise; /* of earlier slices, if all is enrolled */
 	struct enrolling *enrolling;
 	struct merge_counters counters;
@@ -273,6 +274,7 @@ static void settle_begin(struct merge *merge)
 	track_counters(merge->env.track, &c);
 	merge->stage = MERGE_SETTLING;
 	merge->first_usec = 0;
+	merge->hurry = false;
 	merge->slice = (struct track_slice){
 		.of = (uint32_t)(c.candidates / SETTLE_PAGES + 1),
 		/* one content may fill a slice: not without a bound */
@@ -286,7 +288,7 @@ static void settle_begin(struct merge *merge)
 static void pulse_start(struct merge *merge)
 {
 	if (pulser_begin(merge->env.pulser, merge->counters.promised,
-			 merge_registered(merge))) {
+			 watch_registered(merge->env.watch))) {
 		merge->counters.promised = 0;
 		return;
 	}
@@ -314,19 +316,6 @@ static void pulse_poll(struct merge *merge)
 
 /* --- the cycle ------------------------------------------------------------- */
 
-uint64_t merge_registered(const struct merge *merge)
-{
-	uint64_t bytes = 0;
-	size_t n;
-	struct watched *const *list = watch_list(merge->env.watch, &n);
-
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; list[i] && k < list[i]->vmas.n; k++)
-			if (list[i]->vmas.v[k].mergeable)
-				bytes += list[i]->vmas.v[k].rss;
-	return bytes / PAGE_BYTES;
-}
-
 static bool settle_is_due(struct merge *merge, uint64_t now)
 {
 	struct track_counters c;
@@ -344,10 +333,17 @@ static bool settle_is_due(struct merge *merge, uint64_t now)
 	case SCAN_IDLE:
 		return true;
 	case SCAN_ROUND:
-		return now >= merge->first_usec + SETTLE_WAIT_USEC;
+		return merge->hurry ||
+		       now >= merge->first_usec + SETTLE_WAIT_USEC;
 	default:
 		return now >= merge->first_usec + SETTLE_WAIT_FIRST_USEC;
 	}
+}
+
+void merge_hurry(struct merge *merge)
+{
+	merge->hurry = true;
+	merge_consider(merge);
 }
 
 void merge_consider(struct merge *merge)
@@ -357,7 +353,7 @@ void merge_consider(struct merge *merge)
 	if (merge->stage != MERGE_IDLE || merge->paused)
 		return;
 	/* those to whom it was made are gone */
-	if (merge->counters.promised && !merge_registered(merge))
+	if (merge->counters.promised && !watch_registered(merge->env.watch))
 		merge->counters.promised = 0;
 	if (settle_is_due(merge, now))
 		settle_begin(merge);
@@ -365,7 +361,7 @@ void merge_consider(struct merge *merge)
 		enrol_begin(merge);
 	else if (merge->counters.promised &&
 		 pulser_is_worth(merge->env.pulser, merge->counters.promised,
-				 merge_registered(merge),
+				 watch_registered(merge->env.watch),
 				 now - merge->promise_usec))
 		pulse_start(merge);
 }
@@ -386,7 +382,7 @@ static void baseline_consider(struct merge *merge, uint64_t now)
 		if (list[i] && !list[i]->gone && list[i]->mode != MODE_MANAGED)
 			managed_only = false;
 	pulser_baseline(merge->env.pulser,
-			managed_only ? merge_registered(merge) : 0);
+			managed_only ? watch_registered(merge->env.watch) : 0);
 }
 
 /* Something is to be done as soon as its time has come. */

@@ -67,6 +67,11 @@ void merge_set_limits(struct merge *merge, const struct merge_limits *limits);
 /* Something may have to be done: regions were looked at. */
 void merge_consider(struct merge *merge);
 
+/*
+ * Candidates have come by a hint: they are settled although a round goes on.
+ */
+void merge_hurry(struct merge *merge);
+
 /* No new cycle begins; a pulse ends at once. And go on. */
 void merge_pause(struct merge *merge, bool pause);
 
@@ -75,6 +80,3 @@ void merge_close(struct merge *merge);
 
 enum merge_stage merge_stage(const struct merge *merge);
 void merge_counters(const struct merge *merge, struct merge_counters *ret);
-
-/* Pages in mergeable mappings of the watched: what ksmd has to look at. */
-uint64_t merge_registered(const struct merge *merge);

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "enrol.h"
+#include "hinting.h"
 #include "knobs.h"
 #include "ksm.h"
 #include "memstat.h"
@@ -301,7 +302,7 @@ void report_status(struct report *report, bool starting, bool paused,
 	s.daemon_cpu_usec = report_cpu_usec(report);
 	s.ksmd_cpu_usec = (ksmd_nsec - report->ksmd_start_nsec) / 1000;
 	s.engine = "cpu";
-	s.hints = "none";
+	s.hints = hinting_text(report->env.hinting);
 	s.memory_used = memstat_resident(report->env.root);
 	s.memory_bound = report_memory_bound(report);
 	activity_fill(report, &s);

@@ -15,6 +15,7 @@
 
 struct adapt;
 struct enrol;
+struct hinting;
 struct knobs;
 struct merge;
 struct report;
@@ -34,6 +35,7 @@ struct report_env {
 	const struct enrol *enrol;
 	const struct knobs *knobs;
 	const struct adapt *adapt;
+	const struct hinting *hinting;
 	pid_t ksmd;
 	bool dry_run;
 };

@@ -9,10 +9,10 @@
 #include "clock.h"
 #include "log.h"
 #include "looks.h"
+#include "mapping.h"
 #include "pfnset.h"
 #include "pool.h"
 #include "process.h"
-#include "shed.h"
 #include "track.h"
 #include "watch.h"
 
@@ -35,6 +35,7 @@ struct scan {
 	struct watched *current; /* being passed over; a reference */
 	size_t at; /* its next region */
 	bool mapping; /* its map job is under way */
+	struct mapping *maps;
 	struct looks *looks;
 	bool round; /* a round is in progress */
 	bool paused;
@@ -44,124 +45,28 @@ struct scan {
 	uint64_t next_usec; /* when the next round may begin */
 	uint64_t seen_usec; /* since when frames are remembered */
 	uint64_t aged_usec; /* when track_round_done() was called last */
-	uint64_t maps_usec; /* CPU to read the mappings of all */
 	uint64_t rounds;
-	uint64_t shed; /* regions forgotten for something new */
-};
-
-struct map_job {
-	struct job job;
-	struct scan *scan;
-	struct watched *watched;
-	bool only_mergeable;
-	int result;
-	uint64_t cpu_nsec; /* of the thread, for this job */
-	struct reader_map map;
 };
 
 static void advance(struct scan *scan);
 
 /* --- the mappings of one process ------------------------------------------- */
 
-static void map_run(struct job *job, struct worker *worker)
+static void on_mapped(void *userdata, struct watched *w)
 {
-	struct map_job *j = (struct map_job *)job;
-	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
+	struct scan *scan = userdata;
 
-	(void)worker;
-	j->result = reader_map(j->scan->env.reader, &j->watched->process,
-			       j->only_mergeable, &j->map);
-	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
-}
-
-/* Regions that are no more are forgotten, new ones taken in; both sorted. */
-static int regions_update(struct scan *scan, struct watched *w,
-			  const struct pagemap_regions *now)
-{
-	struct track *track = scan->env.track;
-	struct watched_regions next = { 0 };
-	size_t old = 0, n;
-	struct watched *const *list = watch_list(scan->env.watch, &n);
-	int r = vec_reserve(&next, now->n);
-
-	if (r)
-		return r;
-	if (clock_usec(CLOCK_MONOTONIC) < w->found_usec + SHED_NEW_USEC)
-		scan->shed += shed(list, n, track,
-				   now->n - MIN(now->n, w->regions.n));
-	w->regions_lost = 0;
-	w->present_pages = 0;
-	for (size_t i = 0; i < now->n; i++) {
-		struct watched_region wr = { .base = now->v[i].base,
-					     .huge = now->v[i].huge };
-
-		w->present_pages += now->v[i].present;
-		while (old < w->regions.n && w->regions.v[old].base < wr.base)
-			track_region_remove(track, w->regions.v[old++].number);
-		if (old < w->regions.n && w->regions.v[old].base == wr.base) {
-			wr.number = w->regions.v[old].number;
-			wr.heat = w->regions.v[old++].heat;
-		} else if (track_region_add(track, wr.base, w->number,
-					    w->domain, &wr.number)) {
-			w->regions_lost++;
-			continue;
-		}
-		next.v[next.n++] = wr;
-	}
-	while (old < w->regions.n)
-		track_region_remove(track, w->regions.v[old++].number);
-	vec_free(&w->regions);
-	w->regions = next;
-	return 0;
-}
-
-static void map_usec_set(struct scan *scan, struct watched *w, uint64_t usec)
-{
-	scan->maps_usec += usec;
-	scan->maps_usec -= w->map_usec;
-	w->map_usec = usec;
-}
-
-static void map_done(struct job *job, bool dropped)
-{
-	struct map_job *j = (struct map_job *)job;
-	struct scan *scan = j->scan;
-	struct watched *w = j->watched;
-
+	(void)w;
 	scan->mapping = false;
-	if (!dropped && j->result == READER_GONE)
-		w->gone = true;
-	if (!dropped && !w->dropped && !w->gone && j->result == 0 &&
-	    regions_update(scan, w, &j->map.regions) == 0) {
-		vec_free(&w->vmas);
-		w->vmas = j->map.vmas;
-		memset(&j->map.vmas, 0, sizeof(j->map.vmas));
-		map_usec_set(scan, w, j->cpu_nsec / NSEC_PER_USEC);
-		w->n_mappings = j->map.n_mappings;
-		w->sparse = j->map.sparse;
-		w->fresh = false;
-	}
-	reader_map_clear(&j->map);
-	free(j);
-	watched_unref(w);
-	if (!dropped)
-		advance(scan);
+	advance(scan);
 }
 
 static int map_submit(struct scan *scan, struct watched *w)
 {
-	struct map_job *j = calloc(1, sizeof(*j));
+	int r = mapping_submit(scan->maps, w, on_mapped, scan);
 
-	if (!j)
-		return -ENOMEM;
-	j->job.run = map_run;
-	j->job.done = map_done;
-	j->scan = scan;
-	j->watched = watched_ref(w);
-	j->only_mergeable = w->mode == MODE_MANAGED;
-	scan->mapping = true;
-	pool_submit(scan->env.pool, &j->job);
-	return 0;
+	scan->mapping = !r;
+	return r;
 }
 
 /* --- rounds ---------------------------------------------------------------- */
@@ -256,7 +161,7 @@ static void pass_end(const struct scan *scan, struct watched *w)
 
 	w->calm = w->news ? 0 : w->calm + 1;
 	w->pass_usec = now +
-		       sampler_pass_sec(w->calm, scan->maps_usec,
+		       sampler_pass_sec(w->calm, mapping_usec(scan->maps),
 					scan->env.budget->share_permyriad) *
 			       USEC_PER_SEC;
 	if (w->fresh)
@@ -312,17 +217,21 @@ static bool next_is_new(const struct scan *scan)
 	return scan->todo.n && watched_is_new(scan->todo.v[scan->todo.n - 1]);
 }
 
-/* Whether there is something to do, and may be done now. */
-static bool may_step(struct scan *scan, uint64_t now)
+static uint64_t wait_usec(struct scan *scan, uint64_t now)
 {
-	uint64_t wait;
-
 	if (scan->current && scan->current->first_pass)
 		scan->beginning_usec = now + WATCH_NEW_USEC;
 	budget_update(scan->env.budget, now,
 		      scan->env.cpu_usec(scan->env.userdata),
 		      now < scan->beginning_usec);
-	wait = budget_wait_usec(scan->env.budget);
+	return budget_wait_usec(scan->env.budget);
+}
+
+/* Whether there is something to do, and may be done now. */
+static bool may_step(struct scan *scan, uint64_t now)
+{
+	uint64_t wait = wait_usec(scan, now);
+
 	if (!wait || now >= scan->job_usec + STARVED_USEC ||
 	    (next_is_new(scan) && budget_has_burst(scan->env.budget)))
 		return true;
@@ -384,12 +293,15 @@ int scan_new(const struct scan_env *env, struct scan **ret)
 			.userdata = scan,
 		},
 		&scan->looks);
-	if (r) {
-		free(scan);
-		return r;
-	}
-	r = sd_event_add_time(env->event, &scan->timer, CLOCK_MONOTONIC, 0,
-			      1000, on_timer, scan);
+	if (!r)
+		r = mapping_new(&(struct mapping_env){ .pool = env->pool,
+						       .reader = env->reader,
+						       .track = env->track,
+						       .watch = env->watch },
+				&scan->maps);
+	if (!r)
+		r = sd_event_add_time(env->event, &scan->timer, CLOCK_MONOTONIC,
+				      0, 1000, on_timer, scan);
 	if (r < 0) {
 		scan_free(scan);
 		return r;
@@ -408,6 +320,7 @@ struct scan *scan_free(struct scan *scan)
 	vec_free(&scan->todo);
 	sd_event_source_unref(scan->timer);
 	looks_free(scan->looks);
+	mapping_free(scan->maps);
 	free(scan);
 	return NULL;
 }
@@ -428,10 +341,7 @@ void scan_found(struct scan *scan, struct watched *w)
 
 void scan_lost(struct scan *scan, struct watched *w)
 {
-	for (size_t i = 0; i < w->regions.n; i++)
-		track_region_remove(scan->env.track, w->regions.v[i].number);
-	vec_free(&w->regions);
-	map_usec_set(scan, w, 0);
+	mapping_forget(scan->maps, w);
 }
 
 void scan_pause(struct scan *scan, bool pause)
@@ -491,5 +401,15 @@ uint64_t scan_rounds(const struct scan *scan)
 
 uint64_t scan_shed(const struct scan *scan)
 {
-	return scan->shed;
+	return mapping_shed(scan->maps);
+}
+
+bool scan_is_paused(const struct scan *scan)
+{
+	return scan->paused;
+}
+
+struct mapping *scan_mapping(const struct scan *scan)
+{
+	return scan->maps;
 }

@@ -16,6 +16,7 @@
 #include "budget.h"
 #include "reader.h"
 
+struct mapping;
 struct pool;
 struct scan;
 struct track;
@@ -73,3 +74,8 @@ uint64_t scan_rounds(const struct scan *scan);
 
 /* Regions that were forgotten to make room for something new; since start. */
 uint64_t scan_shed(const struct scan *scan);
+
+bool scan_is_paused(const struct scan *scan);
+
+/* Who reads mappings, for those who want some read beside the rounds. */
+struct mapping *scan_mapping(const struct scan *scan);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "settings.h"
 
+#include "cleanup.h"
 #include "ksm.h"
 #include "log.h"
 #include "manager.h"
 
 /* KSM's own default, where the file cannot be read (mm/ksm.c). */
 #define MAX_SHARING_DEFAULT 256
+/* More threads than this read faster than one memory controller serves. */
+#define THREADS_MAX 4U
 
 static void on_complaint(void *userdata, const char *file, unsigned int line,
 			 const char *sentence)
@@ -23,6 +26,42 @@ int settings_read(const struct manager_options *options,
 {
 	return config_load(options->config_path, options->config_must_exist,
 			   kfeat->ram_bytes, on_complaint, NULL, ret);
+}
+
+int settings_reload(const struct manager_options *options,
+		    const struct kfeat *kfeat, struct config *config)
+{
+	struct config new;
+	int r = settings_read(options, kfeat, &new);
+
+	if (r < 0)
+		return log_error_errno(
+			r,
+			"The new configuration cannot be read; the old one stays in force");
+	if (r > 0) {
+		log_error(
+			"The new configuration has %d faults; the old one stays in force",
+			r);
+		config_clear(&new);
+		return r;
+	}
+	if (new.memory_limit != config->memory_limit ||
+	    new.threads != config->threads)
+		log_notice(
+			"memory_limit and threads take effect at the next start");
+	new.memory_limit = config->memory_limit;
+	new.threads = config->threads;
+	config_clear(config);
+	*config = new;
+	return 0;
+}
+
+unsigned int settings_threads(const struct config *config,
+			      const struct kfeat *kfeat)
+{
+	if (config->threads)
+		return config->threads;
+	return MIN((unsigned int)MAX(kfeat->n_cpus, 1), THREADS_MAX);
 }
 
 struct merge_limits settings_merge(const struct config *config,

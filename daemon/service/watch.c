@@ -81,6 +81,23 @@ bool watched_is_growing(const struct watched *w)
 	       process_resident(w->process.dir) > w->resident + more;
 }
 
+struct watched_region *watched_region_at(struct watched *w, uint64_t base)
+{
+	size_t low = 0, high = w->regions.n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (w->regions.v[mid].base < base)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < w->regions.n && w->regions.v[low].base == base
+		       ? &w->regions.v[low]
+		       : NULL;
+}
+
 struct watched *watched_ref(struct watched *w)
 {
 	w->refs++;
@@ -421,4 +438,18 @@ int watch_walk(struct watch *watch, uint64_t now_usec)
 		qsort(watch->seen.v, out, sizeof(watch->seen.v[0]),
 		      pid_compare);
 	return 0;
+}
+
+uint64_t watch_registered(const struct watch *watch)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < watch->list.n; i++) {
+		const struct watched *w = watch->list.v[i];
+
+		for (size_t k = 0; w && k < w->vmas.n; k++)
+			if (w->vmas.v[k].mergeable)
+				bytes += w->vmas.v[k].rss;
+	}
+	return bytes / PAGE_BYTES;
 }

@@ -63,8 +63,9 @@ struct watched {
 	bool news; /* this pass has brought something */
 	struct probing probing;
 
-	/* from the last pass */
+	/* from the last look at its mappings */
 	struct vmas vmas;
+	uint64_t mapped_usec; /* when they were read */
 	size_t n_mappings;
 	struct watched_regions regions; /* by base */
 	uint64_t present_pages;
@@ -116,6 +117,10 @@ struct watched *const *watch_list(const struct watch *watch, size_t *ret_n);
 /* Others like it were read in full: it will do to probe this one. */
 bool watch_has_reference(const struct watch *watch, const struct watched *w);
 
+/* Pages in mergeable mappings of all that are watched: what ksmd has to look
+ * at, as far as is known. */
+uint64_t watch_registered(const struct watch *watch);
+
 /* A process is new for this long: what it makes us do is a beginning. */
 #define WATCH_NEW_USEC 30000000ULL
 bool watched_is_new(const struct watched *watched);
@@ -123,6 +128,10 @@ bool watched_is_new(const struct watched *watched);
 /* It was found while it filled its memory: much more has come since its first
  * pass began, which therefore has to begin again. */
 bool watched_is_growing(const struct watched *watched);
+
+/* The region at @base, or NULL if there is none. */
+struct watched_region *watched_region_at(struct watched *watched,
+					 uint64_t base);
 
 struct watched *watched_ref(struct watched *watched);
 struct watched *watched_unref(struct watched *watched);

@@ -97,6 +97,8 @@ static void expect_defaults(const struct config *c)
 	assert_true(c->zero_pages);
 	assert_int_equal(c->on_exit, ON_EXIT_WITHDRAW);
 	assert_true(c->hints_enabled);
+	assert_int_equal(c->hints_buffer, 4096);
+	assert_int_equal(c->hints_hook, HINTS_AUTO);
 	assert_int_equal(c->numa_policy, NUMA_FAIR);
 }
 
@@ -138,6 +140,8 @@ static void test_all_keys(void **state)
 				"on_exit = keep\n"
 				"[hints]\n"
 				"enabled = no\n"
+				"buffer = 500\n"
+				"hook = tracepoint\n"
 				"[numa]\n"
 				"policy = priority\n");
 
@@ -153,6 +157,8 @@ static void test_all_keys(void **state)
 	assert_false(c.zero_pages);
 	assert_int_equal(c.on_exit, ON_EXIT_KEEP);
 	assert_false(c.hints_enabled);
+	assert_int_equal(c.hints_buffer, 500);
+	assert_int_equal(c.hints_hook, HINTS_TRACEPOINT);
 	assert_int_equal(c.numa_policy, NUMA_OFF - 1);
 	config_clear(&c);
 }

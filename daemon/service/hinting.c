@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hinting.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "budget.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "hinted.h"
+#include "hints.h"
+#include "log.h"
+#include "looks.h"
+#include "mapping.h"
+#include "merge.h"
+#include "pool.h"
+#include "scan.h"
+#include "watch.h"
+
+/* A page has been left alone for one to two turns when it is looked at. */
+#define TURN_USEC (250 * USEC_PER_MSEC)
+/* Without anybody to watch the hooks stay for a while: loading them takes some
+ * 100 ms of CPU. */
+#define LINGER_USEC (60 * USEC_PER_SEC)
+/* Mappings are read again for pages that are in none of them, and where they
+ * are old; both times not so often that it takes a hundredth of a CPU. */
+#define MAP_MISSING_USEC (500 * USEC_PER_MSEC)
+#define MAP_OLD_USEC	 (5 * USEC_PER_SEC)
+#define MAP_SHARE	 100U
+/* Turns that a page may wait for its mapping to be known. */
+#define TRIES_MAX 8U
+#define BATCH	  256U
+
+struct hinting {
+	struct hinting_env env;
+	sd_event_source *timer;
+	struct hinted *hinted;
+	struct hints *hints; /* NULL: not hooked */
+	struct hints_state state;
+	bool refused; /* not to be tried again before a reload */
+	unsigned int n_watched;
+	uint64_t alone_usec; /* since when nobody is watched */
+	enum hints_want hook; /* as it was configured when last opened */
+	unsigned int buffer;
+	bool mapping; /* somebody's mappings are being read for us */
+	struct looks *looks;
+	uint64_t found; /* looks_found() when last asked */
+	struct budget budget; /* of what is done for hints */
+	uint64_t maps_usec; /* CPU for mappings */
+	uint64_t lost; /* hints that were overwritten */
+	uint64_t unwatched; /* processes for whom there was no room */
+	char text[224];
+};
+
+static bool is_wanted(const struct watched *w)
+{
+	return w->mode >= MODE_MANAGED;
+}
+
+static void text_set(struct hinting *h)
+{
+	const char *name = hints_hook_name(h->state.hook);
+
+	if (!h->env.config->hints_enabled)
+		snprintf(h->text, sizeof(h->text), "off");
+	else if (!h->hints && !h->refused)
+		snprintf(h->text, sizeof(h->text),
+			 "none (nobody is there to be watched)");
+	else if (*h->state.why)
+		snprintf(h->text, sizeof(h->text), "%s (%s)", name,
+			 h->state.why);
+	else
+		snprintf(h->text, sizeof(h->text), "%s", name);
+}
+
+/* --- hooks ----------------------------------------------------------------- */
+
+static void watch_one(struct hinting *h, const struct watched *w)
+{
+	if (hints_watch(h->hints, w->process.id.pid, w->number))
+		h->unwatched++;
+}
+
+/* One line in the journal says what there is, and why not more. */
+static void hooks_open(struct hinting *h)
+{
+	const struct config *config = h->env.config;
+	unsigned int n_slots = 1;
+	struct watched *const *list;
+	size_t n;
+	int r;
+
+	h->hook = config->hints_hook;
+	h->buffer = config->hints_buffer;
+	while (n_slots < h->buffer)
+		n_slots *= 2;
+	r = hints_open(h->env.root, h->hook, n_slots, &h->state, &h->hints);
+	h->refused = r != 0;
+	text_set(h);
+	if (r < 0)
+		log_error_errno(r, "Cannot follow reads of files");
+	else if (h->hook != HINTS_OFF)
+		log_notice("Hints from reads of files: %s", h->text);
+	if (r)
+		return;
+	list = watch_list(h->env.watch, &n);
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && !list[i]->gone && is_wanted(list[i]))
+			watch_one(h, list[i]);
+}
+
+static void hooks_close(struct hinting *h)
+{
+	struct hinted_counters c;
+
+	if (!h->hints)
+		return;
+	h->hints = hints_close(h->hints);
+	text_set(h);
+	hinted_counters(h->hinted, &c);
+	log_info("Hints so far: %" PRIu64 " taken, %" PRIu64 " lost; %" PRIu64
+		 " pages, %" PRIu64 " pairs from the same place of a file",
+		 c.hints, h->lost, c.pages, c.pairs);
+}
+
+/* Hooked while somebody is watched, and a while longer. */
+static void hooks_consider(struct hinting *h, uint64_t now)
+{
+	if (h->n_watched)
+		h->alone_usec = now;
+	if (!h->env.config->hints_enabled || now > h->alone_usec + LINGER_USEC)
+		hooks_close(h);
+	else if (!h->hints && !h->refused && h->n_watched)
+		hooks_open(h);
+}
+
+static void hints_collect(struct hinting *h)
+{
+	struct hint list[BATCH];
+	struct watched *const *watched;
+	size_t n, n_watched;
+
+	watched = watch_list(h->env.watch, &n_watched);
+	/* no more than one ring at a time: others wait for the loop */
+	for (unsigned int left = 2 * h->buffer; left >= BATCH; left -= BATCH) {
+		n = hints_take(h->hints, list, BATCH, &h->lost);
+		for (size_t i = 0; i < n; i++) {
+			const struct watched *w =
+				list[i].number < n_watched
+					? watched[list[i].number]
+					: NULL;
+
+			if (w && w->process.id.pid == (pid_t)list[i].tgid)
+				hinted_add(h->hinted, &list[i]);
+		}
+		if (n < BATCH)
+			break;
+	}
+}
+
+/* --- looks ----------------------------------------------------------------- */
+
+static bool may_look(struct hinting *h)
+{
+	h->budget.share_permyriad = MAX(h->env.budget->share_permyriad / 2, 1U);
+	budget_update(&h->budget, clock_usec(CLOCK_MONOTONIC),
+		      looks_cpu_usec(h->looks) + h->maps_usec, false);
+	return !scan_is_paused(h->env.scan) && !budget_wait_usec(&h->budget);
+}
+
+static void on_mapped(void *userdata, struct watched *w)
+{
+	struct hinting *h = userdata;
+
+	h->mapping = false;
+	h->maps_usec += w->map_usec;
+}
+
+/* Read the mappings of @w, if that may be done now. */
+static void map_again(struct hinting *h, struct watched *w, bool missing)
+{
+	uint64_t least = missing ? MAP_MISSING_USEC : MAP_OLD_USEC;
+
+	if (h->mapping ||
+	    clock_usec(CLOCK_MONOTONIC) <
+		    w->mapped_usec + MAX(least, w->map_usec * MAP_SHARE))
+		return;
+	h->mapping = !mapping_submit(scan_mapping(h->env.scan), w, on_mapped,
+				     h);
+}
+
+/* Look at the pages of @region, or let it wait until more is known. */
+static void region_look(struct hinting *h, struct watched *w,
+			const struct hinted_region *region)
+{
+	const struct watched_region *wr = watched_region_at(w, region->base);
+	uint64_t age = clock_usec(CLOCK_MONOTONIC) - w->mapped_usec;
+	struct pagemask eligible, mergeable;
+	bool missing = !wr;
+
+	reader_masks(&w->vmas, region->base, &eligible, &mergeable);
+	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
+		missing |= region->pages.words[i] & ~eligible.words[i];
+	if (missing || age > MAP_OLD_USEC)
+		map_again(h, w, missing);
+	if (!missing && age <= MAX(MAP_OLD_USEC, w->map_usec * MAP_SHARE) &&
+	    !h->mapping) {
+		if (looks_hinted(h->looks, w, wr, &region->pages,
+				 &region->paired))
+			log_debug("No memory to look at a hint, skipping it");
+	} else if (region->tries < TRIES_MAX) {
+		hinted_put_back(h->hinted, region);
+	}
+}
+
+static void regions_look(struct hinting *h)
+{
+	unsigned int deep = 2 * pool_threads(h->env.pool) + 2;
+	struct hinted_region region;
+	struct watched *const *list;
+	size_t n;
+
+	list = watch_list(h->env.watch, &n);
+	while (looks_in_flight(h->looks) < deep && may_look(h) &&
+	       hinted_take(h->hinted, &region)) {
+		struct watched *w = region.owner < n ? list[region.owner]
+						     : NULL;
+
+		if (!w || w->gone)
+			continue;
+		/* it is being read in full just now */
+		if (w->fresh || w->n_passes == 0) {
+			if (region.tries < TRIES_MAX)
+				hinted_put_back(h->hinted, &region);
+		} else {
+			region_look(h, w, &region);
+		}
+	}
+}
+
+static void on_looked(void *userdata)
+{
+	struct hinting *h = userdata;
+	uint64_t found = looks_found(h->looks);
+	bool more = found != h->found;
+
+	h->found = found;
+	regions_look(h);
+	if (more)
+		merge_hurry(h->env.merge);
+}
+
+/* --- turns ----------------------------------------------------------------- */
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct hinting *h = userdata;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+
+	(void)usec;
+	hooks_consider(h, now);
+	if (h->hints)
+		hints_collect(h);
+	if (!hinted_is_empty(h->hinted)) {
+		hinted_turn(h->hinted);
+		regions_look(h);
+	}
+	sd_event_source_set_time(source, now + TURN_USEC);
+	sd_event_source_set_enabled(source, h->hints || h->n_watched
+						    ? SD_EVENT_ONESHOT
+						    : SD_EVENT_OFF);
+	return 0;
+}
+
+static void timer_start(struct hinting *h)
+{
+	sd_event_source_set_time(h->timer, 0);
+	sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
+}
+
+void hinting_reload(struct hinting *h)
+{
+	const struct config *config = h->env.config;
+
+	if (h->hook != config->hints_hook ||
+	    h->buffer != config->hints_buffer) {
+		hooks_close(h);
+		h->refused = false;
+	}
+	text_set(h);
+	timer_start(h);
+}
+
+void hinting_found(struct hinting *h, const struct watched *w)
+{
+	if (!h || !is_wanted(w))
+		return;
+	h->n_watched++;
+	if (h->hints)
+		watch_one(h, w);
+	else
+		timer_start(h);
+}
+
+void hinting_lost(struct hinting *h, const struct watched *w)
+{
+	if (!h || !is_wanted(w))
+		return;
+	h->n_watched--;
+	hinted_forget(h->hinted, w->number);
+	if (h->hints)
+		hints_unwatch(h->hints, w->process.id.pid);
+}
+
+const char *hinting_text(const struct hinting *h)
+{
+	return h->text;
+}
+
+int hinting_new(const struct hinting_env *env, struct hinting **ret)
+{
+	struct hinting *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	h->env = *env;
+	h->hook = env->config->hints_hook;
+	h->buffer = env->config->hints_buffer;
+	text_set(h);
+	budget_init(&h->budget, 1, clock_usec(CLOCK_MONOTONIC), 0);
+	r = hinted_new(&h->hinted);
+	if (!r)
+		r = looks_new(&(struct looks_env){ .pool = env->pool,
+						   .reader = env->reader,
+						   .track = env->track,
+						   .done = on_looked,
+						   .userdata = h },
+			      &h->looks);
+	if (!r)
+		r = sd_event_add_time(env->event, &h->timer, CLOCK_MONOTONIC, 0,
+				      1000, on_timer, h);
+	if (r < 0) {
+		hinting_free(h);
+		return r;
+	}
+	*ret = h;
+	return 0;
+}
+
+struct hinting *hinting_free(struct hinting *h)
+{
+	if (!h)
+		return NULL;
+	hooks_close(h);
+	sd_event_source_unref(h->timer);
+	looks_free(h->looks);
+	hinted_free(h->hinted);
+	free(h);
+	return NULL;
+}
