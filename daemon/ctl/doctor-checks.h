@@ -43,6 +43,8 @@ void doctor_check_kcore(const struct doctor_facts *f,
 void doctor_check_mglru(const struct doctor_facts *f,
 			struct doctor_finding *ret);
 void doctor_check_psi(const struct doctor_facts *f, struct doctor_finding *ret);
+void doctor_check_hints(const struct doctor_facts *f,
+			struct doctor_finding *ret);
 void doctor_check_thp(const struct doctor_facts *f, struct doctor_finding *ret);
 void doctor_check_ptrace(const struct doctor_facts *f,
 			 struct doctor_finding *ret);

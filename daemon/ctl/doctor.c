@@ -152,6 +152,7 @@ static const struct {
 	{ "kcore", doctor_check_kcore },
 	{ "mglru", doctor_check_mglru },
 	{ "psi", doctor_check_psi },
+	{ "hints", doctor_check_hints },
 	{ "ptrace", doctor_check_ptrace },
 	{ "yama", doctor_check_yama },
 	{ "seccomp", doctor_check_seccomp },

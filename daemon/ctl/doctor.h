@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hints.h"
 #include "kfeat.h"
 
 enum doctor_level {
@@ -29,6 +30,7 @@ struct doctor_facts {
 	unsigned int seccomp; /* our own mode; 0 none */
 	uint64_t page_size;
 	enum doctor_daemon daemon;
+	struct hints_state hints; /* meaningful for root */
 	/* Knobs; meaningful where kernel.ksm. */
 	uint64_t run;
 	uint64_t pages_to_scan;

@@ -83,6 +83,15 @@ static enum doctor_daemon find_daemon(const char *socket)
 	}
 }
 
+/* As the daemon would: hooked for a moment, without anybody to watch. */
+static void gather_hints(const struct root *root, struct doctor_facts *f)
+{
+	struct hints *hints;
+
+	if (f->root && !hints_open(root, HINTS_AUTO, 1, &f->hints, &hints))
+		hints_close(hints);
+}
+
 static int gather(const struct ctl *ctl, struct doctor_facts *ret)
 {
 	_cleanup_(root_close) struct root root = { -1, -1 };
@@ -96,6 +105,7 @@ static int gather(const struct ctl *ctl, struct doctor_facts *ret)
 		return log_error_errno(r, "Cannot probe the kernel");
 	gather_self(&root, &f);
 	gather_knobs(&root, &f);
+	gather_hints(&root, &f);
 	f.daemon = find_daemon(ctl->socket);
 	*ret = f;
 	return 0;

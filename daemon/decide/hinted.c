@@ -193,6 +193,7 @@ bool hinted_take(struct hinted *h, struct hinted_region *ret)
 			w->paired.words[k] &= ~w->due.words[k];
 		}
 		w->due = none;
+		w->tries = 0;
 		h->counters.pages += pagemask_count(&ret->pages);
 		if (is_idle(w))
 			release(h, w);

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * hints-none - stands in for hints.c where libbpf is not to be used (BPF=no)
+ */
 #include "hints.h"
 
 #include <stdio.h>

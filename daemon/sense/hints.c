@@ -221,7 +221,7 @@ static int tracepoint_attach(struct hints *h, struct hints_state *state)
 					 program, "syscalls", syscalls[i]));
 	if (r) {
 		because(state, "tracepoint: %s",
-			r == -ENOENT ? "tracefs is not mounted" : reason(r));
+			r == -ENOENT ? HINTS_NO_TRACEFS : reason(r));
 		return r;
 	}
 	state->hook = HOOK_TRACEPOINT;
@@ -294,7 +294,7 @@ int hints_open(const struct root *root, enum hints_want want, uint32_t n_slots,
 	h->n_slots = n_slots;
 	r = maps_create(h);
 	if (r) {
-		because(ret_state, "maps: %s", reason(r));
+		because(ret_state, "maps: %s", strerror(-r));
 	} else {
 		hooks_attach(h, want, ret_state);
 		r = program_attach(h, "hint_uring");

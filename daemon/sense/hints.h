@@ -47,6 +47,9 @@ struct hints_state {
 	char why[160];
 };
 
+/* A part of .why that somebody can do something about. */
+#define HINTS_NO_TRACEFS "tracefs is not mounted"
+
 enum {
 	HINTS_ABSENT = 1, /* no hook can be used; state.why says why */
 	HINTS_FULL, /* no place in the table: no hints of this process */

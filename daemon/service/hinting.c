@@ -45,7 +45,6 @@ struct hinting {
 	uint64_t alone_usec; /* since when nobody is watched */
 	enum hints_want hook; /* as it was configured when last opened */
 	unsigned int buffer;
-	bool mapping; /* somebody's mappings are being read for us */
 	struct looks *looks;
 	uint64_t found; /* looks_found() when last asked */
 	struct budget budget; /* of what is done for hints */
@@ -175,7 +174,7 @@ static void on_mapped(void *userdata, struct watched *w)
 {
 	struct hinting *h = userdata;
 
-	h->mapping = false;
+	w->mapping = false;
 	h->maps_usec += w->map_usec;
 }
 
@@ -184,11 +183,11 @@ static void map_again(struct hinting *h, struct watched *w, bool missing)
 {
 	uint64_t least = missing ? MAP_MISSING_USEC : MAP_OLD_USEC;
 
-	if (h->mapping ||
+	if (w->mapping ||
 	    clock_usec(CLOCK_MONOTONIC) <
 		    w->mapped_usec + MAX(least, w->map_usec * MAP_SHARE))
 		return;
-	h->mapping = !mapping_submit(scan_mapping(h->env.scan), w, on_mapped,
+	w->mapping = !mapping_submit(scan_mapping(h->env.scan), w, on_mapped,
 				     h);
 }
 
@@ -206,8 +205,9 @@ static void region_look(struct hinting *h, struct watched *w,
 		missing |= region->pages.words[i] & ~eligible.words[i];
 	if (missing || age > MAP_OLD_USEC)
 		map_again(h, w, missing);
-	if (!missing && age <= MAX(MAP_OLD_USEC, w->map_usec * MAP_SHARE) &&
-	    !h->mapping) {
+	/* at last, what is known of it has to do */
+	if (wr && (!missing || region->tries == TRIES_MAX) &&
+	    age <= MAX(MAP_OLD_USEC, w->map_usec * MAP_SHARE)) {
 		if (looks_hinted(h->looks, w, wr, &region->pages,
 				 &region->paired))
 			log_debug("No memory to look at a hint, skipping it");

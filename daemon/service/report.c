@@ -25,7 +25,8 @@
 
 /*
  * Beside the index: the set of frames (16 MiB), one settle pass (12 MiB and
- * its sorting), a region buffer and some jobs per thread, smaps texts.
+ * its sorting), a region buffer and some jobs per thread, smaps texts,
+ * hints (4 MiB at most), and while their hooks are loaded the kernel's BTF.
  */
 #define MEMORY_WORKING (96ULL << 20)
 

@@ -66,6 +66,7 @@ struct watched {
 	/* from the last look at its mappings */
 	struct vmas vmas;
 	uint64_t mapped_usec; /* when they were read */
+	bool mapping; /* they are being read because of a hint */
 	size_t n_mappings;
 	struct watched_regions regions; /* by base */
 	uint64_t present_pages;

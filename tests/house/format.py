@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-FOLDERS = ("include", "daemon", "tests")
+FOLDERS = ("include", "bpf", "daemon", "tests")
 
 
 def main():

@@ -252,7 +252,8 @@ class Target:
 class Daemon:
     """ksmd-plus with a runtime directory and a configuration of its own."""
 
-    def __init__(self, folder, config, args=(), env=(), program=None):
+    def __init__(self, folder, config, args=(), env=(), program=None,
+                 under=()):
         self.folder = Path(folder)
         self.run_dir = self.folder / "run"
         self.run_dir.mkdir(exist_ok=True)
@@ -261,7 +262,7 @@ class Daemon:
         self.log_path = self.folder / "log"
         self.env = dict(os.environ, RUNTIME_DIRECTORY=str(self.run_dir),
                         **dict(env))
-        self.argv = [str(program or BUILD / "ksmd-plus"), "--config",
+        self.argv = [*under, str(program or BUILD / "ksmd-plus"), "--config",
                      str(self.config), *args]
         self.start()
 
@@ -352,8 +353,10 @@ class Test:
             "[target test]", f"exe = {self.folder}/*", f"mode = {mode}",
             "[target others]", "comm = *", "mode = exclude", ""])
 
-    def daemon(self, config=None, args=(), env=(), wait=True):
-        daemon = Daemon(self.folder, config or self.config(), args, env)
+    def daemon(self, config=None, args=(), env=(), wait=True, under=()):
+        """@under: a program with its arguments that runs the daemon."""
+        daemon = Daemon(self.folder, config or self.config(), args, env,
+                        under=under)
         self.daemons.append(daemon)
         self.stack.callback(daemon.terminate)
         return daemon.wait_ready() if wait else daemon

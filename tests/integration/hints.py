@@ -4,7 +4,9 @@
 """Pages that a read has just filled are merged soon; without hooks all else
 works as before."""
 
+import errno
 import os
+import signal
 import statistics
 import time
 
@@ -26,10 +28,10 @@ def file_of(t):
     return path
 
 
-def reader(t, seed):
+def reader(t, seed, size_mib):
     """Its memory begins at .base."""
     target = t.target("reader", "--file", str(file_of(t)), "--seed", str(seed),
-                      "--size", str(SIZE_MIB), ready=None)
+                      "--size", str(size_mib), ready=None)
     target.base = int(target.line(60).split()[1], 16)
     harness.check(target.line() == "ready", "the reader is not ready")
     return target
@@ -60,11 +62,11 @@ def known(daemon):
     return sum(p["tracked_pages"] for p in daemon.ctl_json("list"))
 
 
-def start(t, *lines):
+def start(t, *lines, size_mib=SIZE_MIB):
     """Two readers that are known to a daemon, in which nothing is new."""
-    pair = [reader(t, seed) for seed in (1, 2)]
+    pair = [reader(t, seed, size_mib) for seed in (1, 2)]
     daemon = t.daemon(t.config(*lines))
-    pages = len(pair) * SIZE_MIB * 256
+    pages = len(pair) * size_mib * 256
     harness.wait_for(lambda: known(daemon) >= pages, 120, "knowing all")
     rest(daemon)
     return pair, daemon
@@ -102,5 +104,78 @@ def what_two_read_is_merged(t):
         target.intact()
 
 
+def new_mappings_are_found(t):
+    """Nobody knows of these when the hints come."""
+    pair, daemon = start(t)
+    need_hook(daemon)
+    places = [(target.pid, int(target.ask(f"map 512 {RUN}").split()[1], 16))
+              for target in pair]
+    harness.wait_for(lambda: are_shared(*places, RUN), SOON,
+                     "merging of new mappings")
+
+
+def what_is_over_written_again_is_left_until_it_rests(t):
+    """A buffer through which data pass is looked at when that ends; the
+    search for others goes on meanwhile."""
+    pair, daemon = start(t)
+    need_hook(daemon)
+    for target in pair:
+        target.tell("again 1000000 0 16 64")
+    others = [t.target("dup", "--size", "8", "--id", str(i), "--dup", "50")
+              for i in range(2)]
+    wanted = int(others[0].ask("count").split()[1]) * 0.9
+    harness.wait_for(lambda: harness.ksm("pages_sharing") >= wanted, 60,
+                     "merging beside a flood of hints")
+    for target in pair:
+        harness.check(target.line(120) == "done", "fill")
+    places = [(target.pid, target.base + 64 * PAGE) for target in pair]
+    harness.wait_for(lambda: are_shared(*places, 16), SOON,
+                     "merging of a buffer that rests")
+    for target in pair:
+        target.intact()
+
+
+def a_reload_hooks_and_unhooks(t):
+    pair, daemon = start(t, HINTS, "enabled = no")
+    harness.check(hook(daemon) == "off", hook(daemon))
+    whole = daemon.config.read_text()
+    for text in ("hook = auto", "hook = off", "enabled = no"):
+        before = hook(daemon)
+        daemon.config.write_text(whole.replace("enabled = no", text))
+        daemon.process.send_signal(signal.SIGHUP)
+        harness.wait_for(lambda: hook(daemon) != before and
+                         "nobody" not in hook(daemon), 30, f"{text} in force")
+        print(f"# {text}: {hook(daemon)}")
+    harness.check(hook(daemon) == "off", hook(daemon))
+    for target in pair:
+        target.intact()
+
+
+def without_bpf_all_else_works(t):
+    logged = 0
+    for number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL):
+        targets = [t.target("dup", "--size", "8", "--id", str(i))
+                   for i in range(2)]
+        wanted = int(targets[0].ask("count").split()[1])
+        daemon = t.daemon(under=[str(harness.BUILD / "tests/targets/refuser"),
+                                 str(number)])
+        harness.wait_for(lambda: harness.ksm("pages_sharing") >= wanted, 60,
+                         "merging without BPF")
+        harness.wait_for(lambda: hook(daemon).startswith("none ("), 30,
+                         "a reason")
+        said = [line for line in daemon.log()[logged:].splitlines()
+                if "Hints" in line]
+        harness.check(len(said) == 1, f"{len(said)} lines: {said}")
+        print(f"# {said[0]}")
+        harness.check(daemon.terminate() == 0, "the daemon's exit status")
+        logged = len(daemon.log())
+        for target in targets:
+            target.intact()
+            target.stop()
+        harness.settle()
+
+
 if __name__ == "__main__":
-    harness.run(what_two_read_is_merged)
+    harness.run(what_two_read_is_merged, new_mappings_are_found,
+                what_is_over_written_again_is_left_until_it_rests,
+                a_reload_hooks_and_unhooks, without_bpf_all_else_works)

@@ -49,6 +49,7 @@ static const struct doctor_facts fine = {
 	.capabilities = UINT64_MAX,
 	.page_size = 4096,
 	.daemon = DAEMON_UP,
+	.hints = { .hook = HOOK_FENTRY, .uring = true },
 	.run = 1,
 	.pages_to_scan = 100,
 	.sleep_millisecs = 20,
@@ -385,6 +386,26 @@ static void the_daemon(void **state)
 	expect(&f, "daemon", DOCTOR_PROBLEM, "nobody answers");
 }
 
+static void reads_of_files(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	strcpy(f.hints.why, "libaio is not seen: not found");
+	expect(&f, "hints", DOCTOR_NOTE, "(fentry); libaio is not seen");
+	f.hints = (struct hints_state){ HOOK_TRACEPOINT, true,
+					"fentry: not permitted" };
+	expect(&f, "hints", DOCTOR_NOTE, "fentry: not permitted");
+	f.hints = (struct hints_state){ HOOK_SYS_EXIT, true,
+					"tracepoint: " HINTS_NO_TRACEFS };
+	expect(&f, "hints", DOCTOR_NOTE, "end of system calls");
+	f.hints = (struct hints_state){ HOOK_NONE, false, "no BTF" };
+	expect(&f, "hints", DOCTOR_NOTE, "cannot be seen (no BTF)");
+	f.root = false;
+	examine(&f);
+	assert_non_null(strstr(find("hints")->finding, "Not probed"));
+}
+
 static void levels_have_names(void **state)
 {
 	(void)state;
@@ -418,6 +439,7 @@ int main(void)
 		cmocka_unit_test(huge_pages),
 		cmocka_unit_test(large_pages),
 		cmocka_unit_test(the_daemon),
+		cmocka_unit_test(reads_of_files),
 		cmocka_unit_test(levels_have_names),
 	};
 

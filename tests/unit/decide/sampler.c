@@ -216,6 +216,24 @@ static void test_a_calm_process_is_passed_over_rarely(void **state)
 	assert_int_equal(sampler_pass_sec(0, 9000000, 1000), 1);
 }
 
+/* Just those, and the region is as warm as before. */
+static void test_hinted_pages_and_no_others(void **state)
+{
+	struct pagemask known, hits = { .words = { 5, 0, 1 } }, skip;
+	struct heat heat = { .due_sec = 7, .cold = 3, .state = HEAT_KNOWN };
+	const struct heat before = heat;
+	const struct look_result result = { 3, 3, 3, 3 };
+
+	(void)state;
+	memset(&known, 0x55, sizeof(known));
+	sampler_skip(SAMPLER_HINTED, &known, &known, &hits, 1, &skip);
+	for (unsigned int i = 0; i < REGION_PAGES; i++)
+		assert_int_equal(pagemask_test(&skip, i),
+				 !pagemask_test(&hits, i));
+	sampler_learn(&heat, SAMPLER_HINTED, &result, 100);
+	assert_memory_equal(&heat, &before, sizeof(heat));
+}
+
 static void test_probes_in_vain_are_noticed(void **state)
 {
 	static const struct {
@@ -256,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_few_of_nothing),
 		cmocka_unit_test(test_probes_find_each_run_and_all_of_it),
 		cmocka_unit_test(test_a_calm_process_is_passed_over_rarely),
+		cmocka_unit_test(test_hinted_pages_and_no_others),
 		cmocka_unit_test(test_probes_in_vain_are_noticed),
 	};
 

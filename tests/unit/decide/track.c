@@ -452,6 +452,47 @@ static void test_a_retry_names_its_regions(void **state)
 	assert_false(track_region(track, a)->retry);
 }
 
+/* A look at other pages does not count as one at those to be retried. */
+static void test_a_retry_outlasts_a_look_at_a_part(void **state)
+{
+	struct look look = { 0 };
+	uint32_t a, b;
+
+	(void)state;
+	confirmed_pair(&a, &b);
+	track_pulse_done(track);
+	LOOK(a, { 3, 77, READ | MERGEABLE });
+	track_retry(track);
+	memset(&look.skip, 0xff, sizeof(look.skip));
+	pagemask_set(&look.present, 3);
+	pagemask_set(&look.mergeable, 3);
+	assert_int_equal(track_look(track, a, &look, NULL), 0);
+	assert_true(track_region(track, a)->retry);
+}
+
+/* Pages that are expected to be equal need no look at the index; but what
+ * has been refused is not asked again before it changes. */
+static void test_pairs_need_no_index(void **state)
+{
+	uint32_t a = add(0x200000, 1, 0);
+	struct look look = { .crc = { [3] = 77, [4] = 78 } };
+	struct look_result result;
+
+	(void)state;
+	pagemask_set_range(&look.present, 3, 5);
+	look.checked = look.present;
+	pagemask_set(&look.paired, 3);
+	assert_int_equal(track_look(track, a, &look, &result), 0);
+	assert_int_equal(result.n_found, 1);
+	assert_int_equal(taken(), 1);
+	track_reject(track, (struct page_ref){ a, 3 });
+	assert_int_equal(track_look(track, a, &look, &result), 0);
+	assert_int_equal(result.n_found, 0);
+	look.crc[3] = 79;
+	assert_int_equal(track_look(track, a, &look, &result), 0);
+	assert_int_equal(taken(), 1);
+}
+
 static void test_a_page_of_zeros_needs_no_twin(void **state)
 {
 	uint32_t a = add(0x200000, 1, 0);
@@ -537,6 +578,8 @@ int main(void)
 		TEST(test_a_broken_merge_is_no_change),
 
 		TEST(test_a_retry_names_its_regions),
+		TEST(test_a_retry_outlasts_a_look_at_a_part),
+		TEST(test_pairs_need_no_index),
 		TEST(test_a_page_of_zeros_needs_no_twin),
 		TEST(test_domains_never_meet),
 		TEST(test_a_region_may_go_while_it_is_queued),
