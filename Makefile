@@ -43,13 +43,15 @@ LAYERS_sense := sense base
 LAYERS_checksum := checksum base
 LAYERS_decide := decide base
 LAYERS_steer := steer sense base
-LAYERS_service := service steer decide checksum sense base
-LAYERS_ctl := ctl sense base
-LAYERS := base sense checksum decide steer service ctl
+LAYERS_view := view decide checksum sense base
+LAYERS_service := service steer view decide checksum sense base
+LAYERS_ctl := ctl view decide checksum sense base
+LAYERS := base sense checksum decide view steer service ctl
 
 LIBS_sense := $(if $(filter yes,$(BPF)),libbpf)
 LIBS_checksum := libxxhash libisal
-LIBS_service := libsystemd inih
+LIBS_view := inih
+LIBS_service := libsystemd
 LIBS_ctl := libsystemd json-c
 
 CFLAGS ?= -O2 -g

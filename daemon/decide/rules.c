@@ -216,6 +216,18 @@ struct rule_verdict rules_judge(const struct rules *rules,
 	return (struct rule_verdict){ MODE_EXCLUDE, NULL, "not named" };
 }
 
+/* FNV-1a */
+uint32_t rules_domain(const struct rule_target *target)
+{
+	uint32_t hash = 2166136261U;
+
+	if (!target || !target->domain || !*target->domain)
+		return 0;
+	for (const char *p = target->domain; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619U;
+	return hash ? hash : 1;
+}
+
 void rule_target_clear(struct rule_target *target)
 {
 	for (int k = 0; k < RULE_KEY_MAX_; k++) {

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <ksmd-plus/types.h>
@@ -70,6 +71,9 @@ struct rule_verdict {
 /* The verdict for @subject; cannot fail. */
 struct rule_verdict rules_judge(const struct rules *rules,
 				const struct rule_subject *subject);
+
+/* A number for the domain of @target; 0 where it names none, or is NULL. */
+uint32_t rules_domain(const struct rule_target *target);
 
 /* Free what @target owns and leave it all zero. */
 void rule_target_clear(struct rule_target *target);

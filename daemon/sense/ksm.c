@@ -10,6 +10,9 @@
 #include "cleanup.h"
 #include "process.h"
 
+/* mm/ksm.c */
+#define MAX_SHARING_DEFAULT 256
+
 int ksm_read(const struct root *root, struct ksm_counters *ret)
 {
 	struct ksm_counters c = { 0 };
@@ -63,4 +66,12 @@ pid_t ksm_find_ksmd(const struct root *root)
 			return pid;
 	}
 	return 0;
+}
+
+uint64_t ksm_max_sharing(const struct root *root)
+{
+	uint64_t n = MAX_SHARING_DEFAULT;
+
+	file_read_u64(root->sys, KSM_DIR "/max_page_sharing", &n);
+	return n;
 }

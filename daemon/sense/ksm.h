@@ -31,5 +31,9 @@ static inline uint64_t ksm_saved(const struct ksm_counters *c)
 	return c->pages_sharing + c->ksm_zero_pages;
 }
 
+/* Pages that one copy may be shared by: max_page_sharing, or its default where
+ * it cannot be read. */
+uint64_t ksm_max_sharing(const struct root *root);
+
 /* The pid of the kernel thread ksmd, or 0 if there is none in sight. */
 pid_t ksm_find_ksmd(const struct root *root);

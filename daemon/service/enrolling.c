@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "enrol.h"
+#include "evidence.h"
 #include "log.h"
 #include "track.h"
 #include "vmas.h"
@@ -126,7 +127,7 @@ static int process_enrol(struct enrolling *e, struct watched *w, uint64_t now,
 {
 	struct ranges ranges = { 0 };
 	bool submit = false;
-	int r = planning_ranges(e->env.track, w, limits, &ranges,
+	int r = evidence_ranges(e->env.track, w, limits, &ranges,
 				&w->wanted_pages);
 
 	if (!r && w->mode == MODE_WHOLE && w->wanted_pages) {

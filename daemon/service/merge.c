@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "enrolling.h"
+#include "evidence.h"
 #include "log.h"
 #include "pool.h"
 #include "pulser.h"
@@ -191,7 +192,7 @@ static uint64_t covered_part(const struct merge *merge, uint64_t promise)
 
 	for (size_t i = 0; i < n; i++)
 		if (list[i])
-			planning_covered(merge->env.track, list[i], &n_all,
+			evidence_covered(merge->env.track, list[i], &n_all,
 					 &n_covered);
 	return n_all ? promise * n_covered / n_all : 0;
 }

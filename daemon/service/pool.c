@@ -67,14 +67,8 @@ static void *worker_main(void *arg)
 	struct worker worker;
 	struct job *job;
 
-	/* like the stack, never resident before it is used */
-	worker.pages = mmap(NULL, REGION_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (worker.pages == MAP_FAILED)
+	if (worker_open(&worker) < 0)
 		abort();
-	/* contents of other processes: not for core dumps, nor for children */
-	madvise(worker.pages, REGION_BYTES, MADV_DONTDUMP);
-	madvise(worker.pages, REGION_BYTES, MADV_DONTFORK);
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->ending) {
 		bool was_empty;
@@ -93,7 +87,7 @@ static void *worker_main(void *arg)
 			eventfd_write(pool->eventfd, 1);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	munmap(worker.pages, REGION_BYTES);
+	worker_close(&worker);
 	return NULL;
 }
 

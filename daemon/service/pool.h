@@ -11,15 +11,9 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-#include <ksmd-plus/types.h>
+#include "worker.h"
 
 struct pool;
-
-/* What each thread has for itself. */
-struct worker {
-	unsigned char *pages; /* REGION_BYTES, page-aligned */
-	uint64_t pagemap[REGION_PAGES];
-};
 
 /* Embedded in the caller's own struct, first member. */
 struct job {

@@ -351,7 +351,7 @@ static bool holds_back(const struct report *report, const struct watched *w)
 			track_region(report->env.track, w->regions.v[i].number);
 
 		if (pagemask_next(&region->duplicate, 0) < REGION_PAGES &&
-		    planning_is_held(region))
+		    planning_is_held(region->huge, &region->duplicate))
 			return true;
 	}
 	return false;

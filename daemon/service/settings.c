@@ -6,8 +6,6 @@
 #include "log.h"
 #include "manager.h"
 
-/* KSM's own default, where the file cannot be read (mm/ksm.c). */
-#define MAX_SHARING_DEFAULT 256
 /* More threads than this read faster than one memory controller serves. */
 #define THREADS_MAX 4U
 
@@ -68,19 +66,9 @@ struct merge_limits settings_merge(const struct config *config,
 				   const struct kfeat *kfeat,
 				   const struct root *root)
 {
-	uint64_t max_sharing = MAX_SHARING_DEFAULT;
-	uint32_t max_ptes_shared = kfeat->thp >= THP_MADVISE
-					   ? kfeat->khugepaged_max_ptes_shared
-					   : 0;
-
-	file_read_u64(root->sys, KSM_DIR "/max_page_sharing", &max_sharing);
 	return (struct merge_limits){
-		.planning = {
-			.max_ranges = config->max_ranges,
-			.max_map_count = kfeat->max_map_count,
-			.max_ptes_shared = max_ptes_shared,
-		},
-		.max_sharing = max_sharing,
+		.planning = planning_limits_of(config, kfeat),
+		.max_sharing = ksm_max_sharing(root),
 	};
 }
 

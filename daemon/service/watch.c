@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "subject.h"
 
 /* Younger than this, a process is judged at every walk. */
 #define YOUNG_USEC (5 * USEC_PER_SEC)
@@ -201,18 +202,6 @@ static int list_add(struct watch *watch, struct watched *w)
 	return vec_push(&watch->list, w);
 }
 
-/* FNV-1a; 0 is the domain of those that name none. */
-static uint32_t domain_of(const struct rule_target *target)
-{
-	uint32_t hash = 2166136261U;
-
-	if (!target || !target->domain || !*target->domain)
-		return 0;
-	for (const char *p = target->domain; *p; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619U;
-	return hash ? hash : 1;
-}
-
 static enum mode mode_limit(const struct watch *watch, enum mode mode)
 {
 	return watch->dry_run && mode > MODE_OBSERVE ? MODE_OBSERVE : mode;
@@ -222,21 +211,9 @@ static struct rule_verdict judge(const struct watch *watch,
 				 const struct seen *seen,
 				 const struct process_facts *f)
 {
-	struct rule_subject subject = {
-		.pid = seen->id.pid,
-		.kernel_thread = f->kernel_thread,
-		.not_dumpable = f->not_dumpable,
-		.self_registered = f->self_registered &&
-				   !watch->is_ours(watch->userdata, seen->id),
-		.keys = {
-			[RULE_UNIT] = f->unit,
-			[RULE_CGROUP] = f->cgroup,
-			[RULE_EXE] = f->exe,
-			[RULE_COMM] = f->comm,
-			[RULE_USER] = f->user,
-		},
-	};
+	struct rule_subject subject = subject_of(f, seen->id.pid);
 
+	subject.self_registered &= !watch->is_ours(watch->userdata, seen->id);
 	for (size_t i = 0; i < watch->own.n; i++)
 		subject.ourselves |= watch->own.v[i] == seen->id.pid;
 	return rules_judge(watch->rules, &subject);
@@ -269,7 +246,7 @@ static int watched_begin(struct watch *watch, struct seen *seen,
 	w->facts = *facts;
 	memset(facts, 0, sizeof(*facts));
 	w->mode = mode_limit(watch, verdict->mode);
-	w->domain = domain_of(verdict->target);
+	w->domain = rules_domain(verdict->target);
 	w->fresh = true;
 	w->first_pass = true;
 	snprintf(w->rule, sizeof(w->rule), "%s", verdict->rule);
@@ -283,7 +260,7 @@ static bool is_unchanged(const struct watch *watch, const struct watched *w,
 			 const struct rule_verdict *v)
 {
 	return w->mode == mode_limit(watch, v->mode) &&
-	       w->domain == domain_of(v->target) &&
+	       w->domain == rules_domain(v->target) &&
 	       !strcmp(w->target, v->target ? v->target->name : "");
 }
 

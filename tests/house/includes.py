@@ -24,8 +24,10 @@ ALLOWED = {
     "checksum": {"checksum", "base"},
     "decide": {"decide", "base"},
     "steer": {"steer", "sense", "base"},
-    "service": {"service", "steer", "decide", "checksum", "sense", "base"},
-    "ctl": {"ctl", "sense", "base"},
+    "view": {"view", "decide", "checksum", "sense", "base"},
+    "service": {"service", "steer", "view", "decide", "checksum", "sense",
+                "base"},
+    "ctl": {"ctl", "view", "decide", "checksum", "sense", "base"},
 }
 
 

@@ -14,11 +14,11 @@
 #include "checksum.h"
 #include "pagemap.h"
 #include "pagemask.h"
-#include "pool.h"
 #include "process.h"
 #include "settle.h"
 #include "track.h"
 #include "vmas.h"
+#include "worker.h"
 
 struct pfnset;
 

@@ -6,10 +6,21 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "config.h"
+#include "kfeat.h"
+#include "vmas.h"
 
-#include "reader.h"
-#include "track.h"
-#include "watch.h"
+struct planning_limits planning_limits_of(const struct config *config,
+					  const struct kfeat *kfeat)
+{
+	return (struct planning_limits){
+		.max_ranges = config->max_ranges,
+		.max_map_count = kfeat->max_map_count,
+		.max_ptes_shared = kfeat->thp >= THP_MADVISE
+					   ? kfeat->khugepaged_max_ptes_shared
+					   : 0,
+	};
+}
 
 /* Join adjacent mappings: for the planner they are one. */
 static int range_append(struct ranges *ranges, uint64_t start, uint64_t end)
@@ -34,25 +45,24 @@ static int run_append(struct plan_runs *runs, uint64_t start, uint64_t end,
 			((struct plan_run){ start, end, enrolled_already }));
 }
 
-bool planning_is_held(const struct region *region)
+bool planning_is_held(bool huge, const struct pagemask *duplicate)
 {
-	return region->huge &&
-	       pagemask_count(&region->duplicate) < PLAN_HUGE_PAGES;
+	return huge && pagemask_count(duplicate) < PLAN_HUGE_PAGES;
 }
 
 /* The duplicates of one region that are not mergeable yet, as runs. */
-static int region_runs(const struct region *region, uint64_t from, uint64_t to,
-		       struct plan_runs *runs)
+static int region_runs(const struct planning_region *region, uint64_t from,
+		       uint64_t to, struct plan_runs *runs)
 {
 	unsigned int i;
 
-	if (planning_is_held(region))
+	if (planning_is_held(region->huge, region->duplicate))
 		return 0;
 	i = from > region->base
 		    ? (unsigned int)((from - region->base) / PAGE_BYTES)
 		    : 0;
-	for (i = pagemask_next(&region->duplicate, i); i < REGION_PAGES;
-	     i = pagemask_next(&region->duplicate, i + 1)) {
+	for (i = pagemask_next(region->duplicate, i); i < REGION_PAGES;
+	     i = pagemask_next(region->duplicate, i + 1)) {
 		uint64_t at = region->base + i * PAGE_BYTES;
 		int r;
 
@@ -81,14 +91,13 @@ static void input_clear(struct plan_input *in)
 }
 
 /* Mapping by mapping: enrolled whole, or the duplicates of its regions. */
-static int collect(const struct track *track, const struct watched *w,
-		   struct plan_input *in)
+static int collect(const struct planning_process *p, struct plan_input *in)
 {
 	size_t at = 0;
 	int r = 0;
 
-	for (size_t i = 0; !r && i < w->vmas.n; i++) {
-		const struct vma *v = &w->vmas.v[i];
+	for (size_t i = 0; !r && i < p->vmas->n; i++) {
+		const struct vma *v = &p->vmas->v[i];
 
 		r = range_append(&in->mappings, v->start, v->end);
 		if (!r && v->thp_eligible)
@@ -100,15 +109,18 @@ static int collect(const struct track *track, const struct watched *w,
 			in->n_enrolled += in->runs.n > n;
 			continue;
 		}
-		while (at < w->regions.n &&
-		       w->regions.v[at].base + REGION_BYTES <= v->start)
-			at++;
-		for (size_t k = at;
-		     !r && k < w->regions.n && w->regions.v[k].base < v->end;
-		     k++)
-			r = region_runs(track_region(track,
-						     w->regions.v[k].number),
-					v->start, v->end, &in->runs);
+		for (; at < p->n_regions; at++)
+			if (p->region(p->userdata, at).base + REGION_BYTES >
+			    v->start)
+				break;
+		for (size_t k = at; !r && k < p->n_regions; k++) {
+			struct planning_region region = p->region(p->userdata,
+								  k);
+
+			if (region.base >= v->end)
+				break;
+			r = region_runs(&region, v->start, v->end, &in->runs);
+		}
 	}
 	return r;
 }
@@ -162,15 +174,16 @@ static int joining_first(const struct plan_runs *runs, struct ranges *ranges)
 	return 0;
 }
 
-int planning_ranges(const struct track *track, const struct watched *w,
+int planning_ranges(const struct planning_process *process,
 		    const struct planning_limits *limits, struct ranges *ret,
 		    uint64_t *ret_wanted)
 {
 	struct plan_input in = { 0 };
-	int r = collect(track, w, &in);
+	int r = collect(process, &in);
 	struct plan_limits plan = {
 		.max_ranges = planner_max_ranges(limits->max_ranges,
-						 in.n_enrolled, w->n_mappings,
+						 in.n_enrolled,
+						 process->n_mappings,
 						 limits->max_map_count),
 		.max_ptes_shared = limits->max_ptes_shared,
 	};
@@ -183,20 +196,4 @@ int planning_ranges(const struct track *track, const struct watched *w,
 		r = joining_first(&in.runs, ret);
 	input_clear(&in);
 	return r;
-}
-
-void planning_covered(const struct track *track, const struct watched *w,
-		      uint64_t *n_all, uint64_t *n_covered)
-{
-	for (size_t i = 0; i < w->regions.n; i++) {
-		const struct region *region =
-			track_region(track, w->regions.v[i].number);
-		struct pagemask eligible, mergeable;
-
-		reader_masks(&w->vmas, region->base, &eligible, &mergeable);
-		for (unsigned int k = 0; k < PAGEMASK_WORDS; k++)
-			mergeable.words[k] &= region->duplicate.words[k];
-		*n_all += pagemask_count(&region->duplicate);
-		*n_covered += pagemask_count(&mergeable);
-	}
 }
