@@ -14,19 +14,40 @@ enum {
 	CTL_USAGE = 2,
 };
 
+/* An option of one verb; no two verbs have different ones of one name. */
+struct verb_option {
+	const char *name;
+	const char *argument; /* its name in --help; NULL: takes none */
+	const char *help;
+};
+
+#define VERB_OPTIONS_MAX 16
+
+/* An option as it was given. */
+struct given {
+	const char *name;
+	const char *value; /* NULL where it takes none */
+};
+
 struct ctl {
 	const char *socket; /* of the daemon */
 	bool json;
 	struct screen screen;
+	const struct given *given; /* in their order */
+	size_t n_given;
+	char *const *operands; /* what stands after the verb */
+	size_t n_operands;
 };
 
 struct verb {
 	const char *name;
 	const char *summary; /* for the program's --help */
 	const char *help; /* the verb's own, after "Usage:" */
+	const char *operands; /* in the line after "Usage:"; NULL: takes none */
+	const struct verb_option *options; /* up to a name of NULL; or NULL */
 	bool json; /* prints data, so --json applies */
 	int (*run)(const struct ctl *ctl); /* returns CTL_* */
 };
 
 extern const struct verb verb_status, verb_list, verb_pause, verb_resume,
-	verb_rescan, verb_doctor;
+	verb_rescan, verb_doctor, verb_plan;

@@ -19,7 +19,7 @@
 #define PROGRAM "ksmd-plusctl"
 
 static const struct verb *const verbs[] = {
-	&verb_status, &verb_list,   &verb_doctor,
+	&verb_status, &verb_list,   &verb_plan,	  &verb_doctor,
 	&verb_pause,  &verb_resume, &verb_rescan,
 };
 
@@ -28,6 +28,8 @@ struct options {
 	bool json;
 	bool help;
 	bool version;
+	struct given *given; /* room for all arguments */
+	size_t n_given;
 };
 
 static const struct verb *verb_find(const char *name)
@@ -38,11 +40,28 @@ static const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
+static bool has_option(const struct verb *verb, const char *name)
+{
+	for (const struct verb_option *o = verb->options; o && o->name; o++)
+		if (!strcmp(o->name, name))
+			return true;
+	return false;
+}
+
+static void print_option(const char *option, const char *argument,
+			 const char *help)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "--%s%s%s", option, argument ? " " : "",
+		 argument ? argument : "");
+	printf("      %-14s %s\n", text, help);
+}
+
 static void print_options(bool json)
 {
-	puts("Options:");
 	if (json)
-		puts("      --json         print JSON");
+		print_option("json", NULL, "print JSON");
 	puts("      --socket PATH  of the daemon (default " CONTROL_RUNTIME_DIR
 	     "/" CONTROL_SOCKET ")\n"
 	     "  -h, --help         print this and exit\n"
@@ -51,12 +70,12 @@ static void print_options(bool json)
 
 static void print_program_help(void)
 {
-	puts("Usage: ksmd-plusctl [OPTION...] [VERB]\n\n"
+	puts("Usage: ksmd-plusctl [OPTION...] [VERB [ARGUMENT...]]\n\n"
 	     "Ask or tell ksmd-plus, the daemon that merges equal memory.\n\n"
 	     "Verbs:");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		printf("  %-8s %s\n", verbs[i]->name, verbs[i]->summary);
-	putchar('\n');
+	puts("\nOptions:");
 	print_options(true);
 	puts("\nksmd-plusctl VERB --help tells more about a verb.\n"
 	     "Exit status: 0 done, 1 failed, 2 used wrongly. See ksmd-plusctl(1).");
@@ -68,31 +87,55 @@ static void print_verb_help(const struct verb *verb)
 
 	if (!screen.terminal)
 		screen.width = 80;
-	printf("Usage: ksmd-plusctl %s [OPTION...]\n\n", verb->name);
+	printf("Usage: ksmd-plusctl %s [OPTION...]%s%s\n\n", verb->name,
+	       verb->operands ? " " : "", verb->operands ? verb->operands : "");
 	screen_wrap(&screen, 0, verb->help);
-	putchar('\n');
+	puts("\nOptions:");
+	for (const struct verb_option *o = verb->options; o && o->name; o++)
+		print_option(o->name, o->argument, o->help);
 	print_options(verb->json);
+}
+
+enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_OF_VERB };
+
+/* Every verb's options, since they may stand before the verb; a name once. */
+static void options_add(const struct verb *verb, struct option *table,
+			size_t *n)
+{
+	for (const struct verb_option *o = verb->options; o && o->name; o++) {
+		bool known = false;
+
+		for (size_t i = 0; i < *n; i++)
+			known |= !strcmp(table[i].name, o->name);
+		if (!known)
+			table[(*n)++] = (struct option){
+				o->name,
+				o->argument ? required_argument : no_argument,
+				NULL, OPTION_OF_VERB
+			};
+	}
 }
 
 /* CTL_DONE or CTL_USAGE; getopt_long() says what is wrong. */
 static int parse_options(int argc, char **argv, struct options *ret)
 {
-	enum { SOCKET = 256, JSON };
-	static const struct option table[] = {
-		{ "socket", required_argument, NULL, SOCKET },
-		{ "json", no_argument, NULL, JSON },
+	struct option table[ARRAY_SIZE(verbs) * VERB_OPTIONS_MAX + 5] = {
+		{ "socket", required_argument, NULL, OPTION_SOCKET },
+		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
 	};
-	int c;
+	size_t n = 4;
+	int c, at;
 
-	while ((c = getopt_long(argc, argv, "hV", table, NULL)) >= 0) {
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		options_add(verbs[i], table, &n);
+	while ((c = getopt_long(argc, argv, "hV", table, &at)) >= 0) {
 		switch (c) {
-		case SOCKET:
+		case OPTION_SOCKET:
 			ret->socket = optarg;
 			break;
-		case JSON:
+		case OPTION_JSON:
 			ret->json = true;
 			break;
 		case 'h':
@@ -101,9 +144,38 @@ static int parse_options(int argc, char **argv, struct options *ret)
 		case 'V':
 			ret->version = true;
 			break;
+		case OPTION_OF_VERB:
+			/* whose it is, is known when the verb is */
+			ret->given[ret->n_given++] =
+				(struct given){ table[at].name, optarg };
+			break;
 		default:
 			return CTL_USAGE;
 		}
+	}
+	return CTL_DONE;
+}
+
+/* Whether @verb has what was given: CTL_DONE or CTL_USAGE, with the reason. */
+static int check_usage(const struct verb *verb, const struct options *options,
+		       int n_operands, char *const *operands)
+{
+	for (size_t i = 0; i < options->n_given; i++) {
+		const char *name = options->given[i].name;
+
+		if (!has_option(verb, name)) {
+			log_error("--%s is not for %s.", name, verb->name);
+			return CTL_USAGE;
+		}
+	}
+	if (n_operands > 0 && !verb->operands) {
+		log_error("%s takes no argument: %s", verb->name, operands[0]);
+		return CTL_USAGE;
+	}
+	if (options->json && !verb->json) {
+		log_error("%s prints no data, --json is not for it.",
+			  verb->name);
+		return CTL_USAGE;
 	}
 	return CTL_DONE;
 }
@@ -132,13 +204,18 @@ static int finish(int status)
 	return CTL_FAILED;
 }
 
-static int run(const struct verb *verb, const struct options *options)
+static int run(const struct verb *verb, const struct options *options,
+	       int n_operands, char *const *operands)
 {
 	char path[4096];
 	struct ctl ctl = {
 		.socket = options->socket,
 		.json = options->json,
 		.screen = screen_open(stdout),
+		.given = options->given,
+		.n_given = options->n_given,
+		.operands = operands,
+		.n_operands = n_operands > 0 ? (size_t)n_operands : 0,
 	};
 
 	if (!ctl.socket) {
@@ -154,9 +231,15 @@ static int run(const struct verb *verb, const struct options *options)
 int main(int argc, char **argv)
 {
 	const struct verb *verb = NULL;
-	struct options options = { 0 };
+	_cleanup_free_ struct given *given = calloc((size_t)argc + 1,
+						    sizeof(*given));
+	struct options options = { .given = given };
 
 	log_open(PROGRAM, false);
+	if (!given) {
+		log_error("Out of memory.");
+		return CTL_FAILED;
+	}
 	argv[0] = (char[]){ PROGRAM }; /* getopt_long() complains in its name */
 	/* EPIPE is met in finish(). */
 	signal(SIGPIPE, SIG_IGN);
@@ -182,17 +265,10 @@ int main(int argc, char **argv)
 	}
 	if (!verb)
 		verb = &verb_status;
-	if (argc - optind > 1) {
-		log_error("%s takes no argument: %s", verb->name,
-			  argv[optind + 1]);
+	if (check_usage(verb, &options, argc - optind - 1, argv + optind + 1) !=
+	    CTL_DONE)
 		goto usage;
-	}
-	if (options.json && !verb->json) {
-		log_error("%s prints no data, --json is not for it.",
-			  verb->name);
-		goto usage;
-	}
-	return run(verb, &options);
+	return run(verb, &options, argc - optind - 1, argv + optind + 1);
 usage:
 	fputs("Try: ksmd-plusctl --help\n", stderr);
 	return CTL_USAGE;
