@@ -231,6 +231,7 @@ static int run(const struct verb *verb, const struct options *options,
 int main(int argc, char **argv)
 {
 	const struct verb *verb = NULL;
+	int status;
 	_cleanup_free_ struct given *given = calloc((size_t)argc + 1,
 						    sizeof(*given));
 	struct options options = { .given = given };
@@ -268,7 +269,9 @@ int main(int argc, char **argv)
 	if (check_usage(verb, &options, argc - optind - 1, argv + optind + 1) !=
 	    CTL_DONE)
 		goto usage;
-	return run(verb, &options, argc - optind - 1, argv + optind + 1);
+	status = run(verb, &options, argc - optind - 1, argv + optind + 1);
+	if (status != CTL_USAGE)
+		return status;
 usage:
 	fputs("Try: ksmd-plusctl --help\n", stderr);
 	return CTL_USAGE;

@@ -85,25 +85,13 @@ void reader_masks(const struct vmas *vmas, uint64_t base,
 	}
 }
 
-/*
- * Pages are copied and checksummed in blocks of one mask word, 256 KiB: what
- * was just copied is still in the second-level cache then, and a checksum of
- * it takes 90 ns instead of 150 (tests/bench/crc.c).
- */
-#define BLOCK_PAGES 64U
-
-/*
- * Copy the pages of @mask in block @block to the front of worker->pages, and
- * checksum them into @crc, the block's part. *@mask loses what could not be
- * read.
- */
-static int block_read(const struct reader *reader,
-		      const struct process *process, uint64_t base,
-		      uint64_t *mask, struct worker *worker, uint32_t *crc)
+int reader_block(const struct reader *reader, const struct process *process,
+		 uint64_t base, uint64_t *mask, struct worker *worker,
+		 uint32_t crc[READER_BLOCK_PAGES])
 {
 	struct pagemask pages = { .words = { *mask } };
-	const void *list[BLOCK_PAGES];
-	uint32_t out[BLOCK_PAGES];
+	const void *list[READER_BLOCK_PAGES];
+	uint32_t out[READER_BLOCK_PAGES];
 	unsigned int n = 0;
 	int r;
 
@@ -113,12 +101,12 @@ static int block_read(const struct reader *reader,
 	if (r)
 		return r;
 	*mask = pages.words[0];
-	for (unsigned int i = pagemask_next(&pages, 0); i < BLOCK_PAGES;
+	for (unsigned int i = pagemask_next(&pages, 0); i < READER_BLOCK_PAGES;
 	     i = pagemask_next(&pages, i + 1))
 		list[n++] = worker->pages + i * PAGE_BYTES;
 	reader->engine->pages(list, n, out);
 	n = 0;
-	for (unsigned int i = pagemask_next(&pages, 0); i < BLOCK_PAGES;
+	for (unsigned int i = pagemask_next(&pages, 0); i < READER_BLOCK_PAGES;
 	     i = pagemask_next(&pages, i + 1))
 		crc[i] = out[n++];
 	return 0;
@@ -173,10 +161,10 @@ int reader_look(const struct reader *reader, const struct process *process,
 		return r > 0 ? READER_GONE : r;
 	look_plan(reader, worker->pagemap, merged, look, &read);
 	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
-		r = block_read(reader, process,
-			       base + b * BLOCK_PAGES * PAGE_BYTES,
-			       &read.words[b], worker,
-			       &look->crc[b * BLOCK_PAGES]);
+		r = reader_block(reader, process,
+				 base + b * READER_BLOCK_PAGES * PAGE_BYTES,
+				 &read.words[b], worker,
+				 &look->crc[b * READER_BLOCK_PAGES]);
 		if (r)
 			return r > 0 ? READER_GONE : r;
 	}
@@ -197,10 +185,10 @@ static void block_settle(const struct reader *reader,
 			 const uint32_t *crc, struct pagemask *pages,
 			 struct reader_settle *settle)
 {
-	unsigned int first = block * BLOCK_PAGES;
+	unsigned int first = block * READER_BLOCK_PAGES;
 
 	for (unsigned int i = pagemask_next(pages, first);
-	     i < first + BLOCK_PAGES; i = pagemask_next(pages, i + 1)) {
+	     i < first + READER_BLOCK_PAGES; i = pagemask_next(pages, i + 1)) {
 		const void *page = worker->pages + (i - first) * PAGE_BYTES;
 
 		if (crc[i - first] != settle->crc[i]) {
@@ -223,7 +211,7 @@ int reader_settle(const struct reader *reader, const struct process *process,
 		  struct reader_settle *settle)
 {
 	struct pagemask pages = settle->pages;
-	uint32_t crc[BLOCK_PAGES];
+	uint32_t crc[READER_BLOCK_PAGES];
 	int r = pagemap_read(process, base, worker->pagemap);
 
 	if (r)
@@ -235,9 +223,9 @@ int reader_settle(const struct reader *reader, const struct process *process,
 	memset(&settle->zero, 0, sizeof(settle->zero));
 	memset(&settle->shared, 0, sizeof(settle->shared));
 	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
-		r = block_read(reader, process,
-			       base + b * BLOCK_PAGES * PAGE_BYTES,
-			       &pages.words[b], worker, crc);
+		r = reader_block(reader, process,
+				 base + b * READER_BLOCK_PAGES * PAGE_BYTES,
+				 &pages.words[b], worker, crc);
 		if (r)
 			return r > 0 ? READER_GONE : r;
 		block_settle(reader, worker, b, crc, &pages, settle);

@@ -23,8 +23,8 @@ from harness import check, skip
 
 CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
-VERBS = ("status", "list", "doctor", "pause", "resume", "rescan")
-NEED_DAEMON = tuple(v for v in VERBS if v != "doctor")
+VERBS = ("status", "list", "plan", "doctor", "pause", "resume", "rescan")
+NEED_DAEMON = tuple(v for v in VERBS if v not in ("doctor", "plan"))
 LEVELS = ("ok", "note", "warning", "problem")
 
 
@@ -77,7 +77,7 @@ def helps(t):
             check(len(line) <= 80, f"{args}: a line of {len(line)} columns")
     for verb in VERBS:
         check(f"  {verb} " in ctl("--help").stdout, f"{verb} in --help")
-        json_applies = verb in ("status", "list", "doctor")
+        json_applies = verb in ("status", "list", "plan", "doctor")
         check(("--json" in ctl(verb, "--help").stdout) == json_applies, verb)
 
 
@@ -91,7 +91,9 @@ def tells_its_version(t):
 def refuses_wrong_usage(t):
     for args in (["frobnicate"], ["--frobnicate"], ["status", "--no"],
                  ["list", "extra"], ["--socket"], ["status", "list"],
-                 ["pause", "--json"], ["--json", "resume"], [""]):
+                 ["pause", "--json"], ["--json", "resume"], [""],
+                 ["plan"], ["plan", "x"], ["list", "--all"], ["--all"],
+                 ["plan", "--all=1"], ["--unit", "x", "pause"]):
         done = ctl(*args)
         check(done.returncode == 2, f"{args}: exit {done.returncode}")
         check(done.stdout == "", f"{args}: {done.stdout}")
@@ -196,6 +198,11 @@ def completes(t):
     check(complete("ksmd-plusctl", "list", "--j") == ["--json"], "--json")
     check(complete("ksmd-plusctl", "pause", "--j") == [], "pause --json")
     check(complete("ksmd-plusctl", "list", "") == [], "nothing after a verb")
+    check(complete("ksmd-plusctl", "plan", "--ta") == ["--target"], "--ta")
+    check(complete("ksmd-plusctl", "list", "--ta") == [], "list --target")
+    check(complete("ksmd-plusctl", "--unit", "x", "pla") == ["plan"],
+          "a verb after --unit")
+    check(str(os.getpid()) in complete("ksmd-plusctl", "plan", ""), "a pid")
     check(complete("ksmd-plusctl", "--socket", "/x", "pau") == ["pause"],
           "a verb after --socket")
     check("--check-config" in complete("ksmd-plus", "--"), "ksmd-plus")

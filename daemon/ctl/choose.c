@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "choose.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "subject.h"
+#include "utf8.h"
+
+static bool is_named(const struct choice *choice, pid_t pid)
+{
+	for (size_t i = 0; i < choice->pids.n; i++)
+		if (choice->pids.v[i] == pid)
+			return true;
+	return false;
+}
+
+/* Whether one of @globs for @key is met, by the rules' own matching. */
+static bool glob_hits(const struct rule_subject *subject, enum rule_key key,
+		      const char *const *globs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char *glob[] = { (char *)globs[i] };
+		struct rule_target target = { .name = glob[0],
+					      .mode = MODE_OBSERVE };
+		struct rules rules = { &target, 1 };
+
+		target.keys[key] = (struct rule_globs){ glob, 1 };
+		if (rules_judge(&rules, subject).target)
+			return true;
+	}
+	return false;
+}
+
+/* Whether it is asked for by anything but its pid. */
+static bool is_meant(const struct choice *choice,
+		     const struct rule_subject *subject,
+		     const struct rule_target *target)
+{
+	/* nothing that a built-in exclude would look at: it is to be told */
+	struct rule_subject place = {
+		.keys = {
+			[RULE_UNIT] = subject->keys[RULE_UNIT],
+			[RULE_CGROUP] = subject->keys[RULE_CGROUP],
+		},
+	};
+
+	if (choice->all)
+		return true;
+	for (size_t i = 0; target && i < choice->targets.n; i++)
+		if (!strcmp(choice->targets.v[i], target->name))
+			return true;
+	return glob_hits(&place, RULE_UNIT, choice->units.v, choice->units.n) ||
+	       glob_hits(&place, RULE_CGROUP, choice->cgroups.v,
+			 choice->cgroups.n);
+}
+
+/* The daemon, its injector and we are told by their names. */
+static bool is_ourselves(const struct process_facts *f, pid_t pid)
+{
+	static const char ours[] = "ksmd-plus";
+
+	return pid == getpid() || !strncmp(f->comm, ours, sizeof(ours) - 1);
+}
+
+/* Whether it is meant; fills in what the rules say of it. */
+static bool judge(const struct config *config, const struct choice *choice,
+		  const struct process_facts *f, struct chosen *c)
+{
+	struct rule_subject subject = subject_of(f, c->id.pid);
+	struct rule_verdict verdict;
+
+	subject.ourselves = is_ourselves(f, c->id.pid);
+	verdict = rules_judge(&config->rules, &subject);
+	c->domain = rules_domain(verdict.target);
+	if (verdict.mode == MODE_EXCLUDE && verdict.target)
+		snprintf(c->why_not, sizeof(c->why_not),
+			 "[target %.40s], mode exclude", verdict.target->name);
+	else if (!strncmp(verdict.rule, "built-in", strlen("built-in")))
+		snprintf(c->why_not, sizeof(c->why_not), "%s", verdict.rule);
+	return c->named || is_meant(choice, &subject, verdict.target);
+}
+
+/* One process of /proc. 0, PROCESS_GONE or -ENOMEM. */
+static int visit(const struct root *root, const struct config *config,
+		 const struct choice *choice, pid_t pid, struct chosen_vec *ret)
+{
+	struct chosen c = { .id.pid = pid, .named = is_named(choice, pid) };
+	struct process_facts facts = { 0 };
+	struct process_stat st;
+	int r = process_stat_read(root, pid, &st);
+
+	if (r)
+		return r;
+	if (st.state == 'Z' || st.state == 'X')
+		return PROCESS_GONE;
+	if (st.kernel_thread && !c.named)
+		return 0;
+	r = process_facts_read(root, pid, false, &facts);
+	if (r)
+		return r;
+	c.id.start_time = st.start_time;
+	utf8_clean(facts.comm, c.comm, sizeof(c.comm));
+	if (judge(config, choice, &facts, &c))
+		r = vec_push(ret, c);
+	process_facts_clear(&facts);
+	return r;
+}
+
+static int chosen_compare(const void *pa, const void *pb)
+{
+	const struct chosen *a = pa, *b = pb;
+
+	return a->id.pid < b->id.pid ? -1 : a->id.pid > b->id.pid;
+}
+
+static void cleanup_closedir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static int walk(const struct root *root, const struct config *config,
+		const struct choice *choice, struct chosen_vec *ret)
+{
+	_cleanup_close_ int fd = openat(root->proc, ".",
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(cleanup_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!dir)
+		return -errno;
+	TAKE_FD(fd);
+	while ((e = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+		int r = pid > 0 ? visit(root, config, choice, pid, ret) : 0;
+
+		if (r == -ENOMEM)
+			return r;
+	}
+	return 0;
+}
+
+int choose(const struct root *root, const struct config *config,
+	   const struct choice *choice, struct chosen_vec *ret)
+{
+	int n_missing = 0, r;
+
+	r = walk(root, config, choice, ret);
+	if (r)
+		return r;
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(ret->v[0]), chosen_compare);
+	for (size_t i = 0; i < choice->pids.n; i++) {
+		struct chosen key = { .id.pid = choice->pids.v[i] };
+
+		if (ret->n &&
+		    bsearch(&key, ret->v, ret->n, sizeof(key), chosen_compare))
+			continue;
+		log_error("There is no process %d.", key.id.pid);
+		n_missing++;
+	}
+	return n_missing;
+}
+
+void choice_clear(struct choice *choice)
+{
+	vec_free(&choice->pids);
+	vec_free(&choice->units);
+	vec_free(&choice->cgroups);
+	vec_free(&choice->targets);
+}

@@ -1,0 +1,362 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+# test-timeout: 600
+"""ksmd-plusctl plan: it changes nothing, names what it leaves out, and what it
+foretells is what the daemon then brings."""
+
+import contextlib
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import frames
+import harness
+from harness import check
+
+sys.path.insert(0, str(harness.TOP / "tests/guest"))
+
+import guest            # noqa: E402
+
+CTL = str(harness.BUILD / "ksmd-plusctl")
+CONTENT = harness.TOP / "tests/integration/content.py"
+WORKER = harness.TOP / "tests/demo/worker.py"
+NAME = "plan-test"
+CONFIG = "\n".join(["[target plan]", f"comm = {NAME}", "mode = selective",
+                    "[target others]", "comm = *", "mode = exclude", ""])
+NEAR = 0.10                     # of what the daemon settles at
+REST_PAGES = 400                # what a small program has besides its bulk
+MIB_PAGES = 256
+
+
+def plan_process(*args):
+    return subprocess.run([CTL, "plan", *map(str, args)], timeout=120,
+                          capture_output=True, text=True)
+
+
+def plan(*args, status=0):
+    done = plan_process("--json", *args)
+    check(done.returncode == status,
+          f"plan {args}: exit {done.returncode}, {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def content(t, kind, mib, number=0, name=NAME):
+    return t.own(harness.Target([sys.executable, str(CONTENT), name, kind,
+                                 str(mib), str(number)]))
+
+
+def of(result, pid):
+    return next(p for p in result["processes"] if p["pid"] == pid)
+
+
+def near(value, expected, what, slack=REST_PAGES):
+    check(abs(value - expected) <= slack, f"{what}: {value}, not {expected}")
+
+
+# --- what it does not do ------------------------------------------------------
+
+def rollup(pid):
+    """What a process has, in kB."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    values = {line.split(":")[0]: line.split()[1] for line in text}
+    return {name: values[name] for name in ("Rss", "Swap", "AnonHugePages",
+                                            "Pss_Anon")}
+
+
+def state(pids):
+    """All that reading could disturb."""
+    return {
+        "frames": {pid: list(frames.pages(pid)) for pid in pids},
+        "memory": {pid: rollup(pid) for pid in pids},
+        "marks": {pid: harness.marks(pid) for pid in pids},
+        "cow_ksm": harness.cow_ksm(),
+        "knobs": harness.knobs(),
+        "saved": harness.ksm("pages_sharing") + harness.ksm("ksm_zero_pages"),
+    }
+
+
+def check_unchanged(pids, when):
+    before = state(pids)
+    plan(*pids)
+    after = state(pids)
+    for what, value in before.items():
+        check(after[what] == value, f"{what} changed, {when}: "
+              f"{value if len(str(value)) < 2000 else '...'} "
+              f"{after[what] if len(str(value)) < 2000 else '...'}")
+
+
+def changes_nothing(t):
+    targets = [t.target("dup", "--id", str(i), "--size", "32", "--zero", "5")
+               for i in range(3)]
+    pids = [target.pid for target in targets]
+    pids += harness.family_of(content(t, "fork", 4).pid)
+    check_unchanged(pids, "before anything is merged")
+    daemon = t.daemon()
+    harness.wait_for(lambda: daemon.status()["state"] == "resting" and
+                     daemon.status()["pages_saved"] > 4000, 60, "merging")
+    daemon.kill()               # so that nobody but plan does anything
+    harness.ksm_write("run", 0)
+    check_unchanged(pids, "of merged memory")
+    result = plan(*pids)
+    check(result["pages_merged"] > 4000, "merged pages are not told apart")
+    near(result["pages_saved"], 0, "of what is merged already")
+    for target in targets:
+        target.intact()
+
+
+def needs_no_running_ksm(t):
+    harness.ksm_write("run", 0)
+    pids = [t.target("dup", "--id", str(i), "--size", "16").pid
+            for i in range(2)]
+    result = plan(*pids)
+    near(result["pages_saved"], 4 * MIB_PAGES, "with KSM stopped")
+    check(result["complete"], "it says that it is not complete")
+    check(harness.ksm("run") == 0, "KSM runs")
+
+
+# --- what it counts -----------------------------------------------------------
+
+def tells_kinds_apart(t):
+    one, two = (t.target("dup", "--id", str(i), "--size", "32", "--dup", "25",
+                         "--zero", "10", "--run", "8") for i in (1, 2))
+    counts = one.ask("count").split()
+    duplicate, zero = int(counts[1]), int(counts[3])
+    result = plan(one.pid, two.pid)
+    near(result["zero_pages"], 2 * zero, "zero pages")
+    near(result["between_pages"], duplicate, "between two processes")
+    near(result["inside_pages"], 0, "inside one process")
+    near(result["pages_saved"], duplicate + 2 * zero, "all")
+    near(result["pages_looked_at"], 64 * MIB_PAGES, "pages read")
+    near(of(result, one.pid)["pages_saved"], duplicate / 2 + zero, "of one")
+    near(result["pages_saved"],
+         sum(p["pages_saved"] for p in result["processes"]), "its parts", 2)
+    check([sorted(p["pids"]) for p in result["pairs"]] ==
+          [sorted((one.pid, two.pid))], f"{result['pairs']}")
+    near(result["pairs"][0]["pages"], duplicate, "the pair")
+    near(plan(one.pid)["pages_saved"], zero, "one alone")
+
+
+def tells_twins_in_one_process_and_forks(t):
+    inside = content(t, "inside", 8).pid
+    near(plan(inside)["inside_pages"], 7 * MIB_PAGES, "twins in one process")
+    family = harness.family_of(content(t, "fork", 8).pid)
+    result = plan(*family)
+    near(result["pages_saved"], 0, "what a fork shares")
+    check(result["pages_shared"] >= 2 * 8 * MIB_PAGES,
+          f"{result['pages_shared']} pages shared")
+
+
+def tells_what_is_volatile(t):
+    pids = [content(t, "volatile", 16, i).pid for i in range(3)]
+    result = plan(*pids)
+    near(result["pages_saved"], 16 * MIB_PAGES, "what stays", 1000)
+    check(result["pages_saved"] + result["volatile_pages"] >=
+          16 * MIB_PAGES - REST_PAGES, f"{result['volatile_pages']}")
+
+
+# --- whom it leaves out -------------------------------------------------------
+
+def leaves_secrets_alone(t):
+    hidden = [content(t, "hidden", 16, i).pid for i in range(2)]
+    near(plan(*hidden)["pages_looked_at"], 0, "of memory not to be dumped",
+         16 * MIB_PAGES)
+    agent = content(t, "unique", 1, name="ssh-agent").pid
+    done = plan_process("--json", agent)
+    check(done.returncode == 1, f"exit {done.returncode}")
+    check(f"ssh-agent (pid {agent}) is left out: built-in" in done.stderr,
+          done.stderr)
+    result = json.loads(done.stdout)
+    check(result["pages_looked_at"] == 0, "it was read")
+    check([e["pid"] for e in result["excluded"]] == [agent], "excluded")
+    result = plan("--all")
+    pids = [p["pid"] for p in result["processes"]]
+    check(agent not in pids and 1 not in pids, "--all reads them")
+    check(hidden[0] in pids, "--all does not read the others")
+    check(agent in [e["pid"] for e in result["excluded"]], "nor names them")
+    check("keeps secrets" in next(e["reason"] for e in result["excluded"]
+                                  if e["pid"] == agent), "the reason")
+
+
+def obeys_the_configuration(t):
+    named = content(t, "unique", 2).pid
+    other = content(t, "unique", 2, name="somebody").pid
+    config = t.folder / "plan.conf"
+    config.write_text(CONFIG)
+    result = plan("--config", config, "--target", "plan")
+    check([p["pid"] for p in result["processes"]] == [named],
+          "--target means others")
+    done = plan_process("--config", config, other)
+    check(done.returncode == 1 and "[target others]" in done.stderr,
+          f"exit {done.returncode}: {done.stderr}")
+    check(plan_process("--config", config, "--target", "x").returncode == 1,
+          "a target that is not there")
+    check(plan("--cgroup", "/nothing/like/it")["processes"] == [], "--cgroup")
+    check(plan("--unit", "nothing-like-it.service")["processes"] == [],
+          "--unit")
+
+
+def answers_plainly(t):
+    pid = content(t, "unique", 1).pid
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for args, status in (([], 2), (["x"], 2), (["0"], 2), (["--unit"], 2),
+                         ([gone.pid], 1), ([pid, gone.pid], 1), ([pid], 0),
+                         (["--config", "/nonexistent", pid], 1)):
+        done = plan_process(*args)
+        check(done.returncode == status, f"{args}: exit {done.returncode}")
+        check(bool(done.stderr) == bool(status), f"{args}: {done.stderr}")
+    check("read in" in plan_process(pid).stdout, "text")
+
+
+def makes_names_harmless(t):
+    pids = [content(t, "inside", 2, name=name).pid for name in
+            (r"\x1b[31mred", r"new\nline", r"\xff\xfe\"quo", r"tab\t%s%n")]
+    result = plan(*pids)        # JSON, or it would not parse
+    text = plan_process(*pids).stdout
+    for bad in ("\x1b", "\ufffd", "\t"):
+        check(bad not in text, f"{bad!r} in the table")
+        check(all(bad not in p["comm"] for p in result["processes"]),
+              f"{bad!r} in JSON")
+    check(all(str(pid) in text for pid in pids), "a row is missing")
+
+
+# --- being watched and stopped ------------------------------------------------
+
+def catches(pid, number):
+    """Whether the process has a handler for signal @number."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return int(line.split()[1], 16) >> (number - 1) & 1
+    return False
+
+
+def is_stopped_with_what_is_known(t):
+    pids = [t.target("dup", "--id", str(i), "--size", "64").pid
+            for i in range(2)]
+    process = subprocess.Popen([CTL, "plan", "--json", *map(str, pids)],
+                               stdout=subprocess.PIPE)
+    harness.wait_for(lambda: catches(process.pid, signal.SIGINT), 30,
+                     "its handler")
+    process.send_signal(signal.SIGINT)      # it takes a second at least
+    out, _ = process.communicate(timeout=60)
+    result = json.loads(out)
+    check(process.returncode == 1, f"exit {process.returncode}")
+    check(result["complete"] is False, "it says that it is complete")
+    check(result["pages_looked_at"] <= 2 * 64 * MIB_PAGES + 2 * REST_PAGES,
+          "it read more than there is")
+
+
+def shows_progress_on_a_terminal(t):
+    pids = [t.target("dup", "--id", str(i), "--size", "64").pid
+            for i in range(2)]
+    main, sub = pty.openpty()
+    process = subprocess.Popen([CTL, "plan", "--json", *map(str, pids)],
+                               stdout=subprocess.PIPE, stderr=sub)
+    os.close(sub)
+    out, _ = process.communicate(timeout=60)
+    text = b""
+    with contextlib.suppress(OSError):
+        while data := os.read(main, 65536):
+            text += data
+    os.close(main)
+    check(json.loads(out)["complete"], "JSON")
+    # on a fast machine there is nothing to be shown, but it is cleaned up
+    check(text == b"" or text.endswith(b"\r\033[K"), f"{text[-80:]}")
+
+
+# --- whether it is right ------------------------------------------------------
+
+def saved(pids):
+    pages, in_frames = frames.saved(pids)
+    return pages - in_frames
+
+
+def settled(pids, seconds=90):
+    """What is saved, when for some seconds it has hardly changed."""
+    deadline = time.monotonic() + seconds
+    last, since = saved(pids), time.monotonic()
+    while time.monotonic() < deadline and time.monotonic() < since + 6:
+        time.sleep(1)
+        now = saved(pids)
+        if abs(now - last) > max(last, 1000) / 200:
+            last, since = now, time.monotonic()
+    return last
+
+
+def forecast(t, what, pids, text=CONFIG):
+    config = t.folder / "forecast.conf"
+    config.write_text(text)
+    before = saved(pids)
+    foretold = plan("--config", config, *pids)["pages_saved"]
+    daemon = t.daemon(text)
+    came = settled(pids) - before
+    check(daemon.terminate() == 0, "the daemon's exit status")
+    off = (foretold - came) / max(came, 1)
+    print(f"# {what:12} foretold {foretold:7}, settled at {came:7} pages: "
+          f"{off:+.1%}", flush=True)
+    check(came > 1000, f"{what}: the daemon saved {came} pages only")
+    check(abs(off) <= NEAR, f"{what}: foretold {foretold}, came {came}")
+
+
+def dups(t, what, *args):
+    pids = [t.target("dup", "--id", str(i), "--size", "96", *args).pid
+            for i in range(3)]
+    forecast(t, what, pids, t.config())
+
+
+def foretells_clustered_duplicates(t):
+    dups(t, "clustered", "--run", "64")
+
+
+def foretells_scattered_duplicates(t):
+    dups(t, "scattered", "--run", "1")
+
+
+def foretells_zeros(t):
+    dups(t, "zero-heavy", "--zero", "40", "--dup", "10")
+
+
+def foretells_volatile_duplicates(t):
+    forecast(t, "volatile",
+             [content(t, "volatile", 48, i).pid for i in range(3)])
+
+
+def foretells_python_workers(t):
+    words = [random.Random(i).randbytes(4).hex() for i in range(5000)]
+    text = t.folder / "text"
+    source = random.Random(1)
+    text.write_text("\n".join(" ".join(source.choices(words, k=12))
+                              for _ in range(150000)))
+    workers = [t.own(harness.Target([sys.executable, str(WORKER), NAME,
+                                     str(text)])) for _ in range(3)]
+    forecast(t, "CPython", [w.pid for w in workers])
+    check(all(w.ask("verify") == "intact" for w in workers), "a worker")
+
+
+def foretells_guests(t):
+    why = guest.missing()
+    if why:
+        harness.skip(why)
+    guests = [t.own(guest.Guest(f"{t.folder.name[-8:]}{i}")) for i in range(2)]
+    harness.wait_for(lambda: all([g.ready() for g in guests]), 180,
+                     "the guests' start")
+    # as shipped: only what they registered themselves
+    forecast(t, "guests", [g.process.pid for g in guests],
+             (harness.TOP / "etc/ksmd-plus.conf").read_text())
+
+
+harness.run(changes_nothing, needs_no_running_ksm, tells_kinds_apart,
+            tells_twins_in_one_process_and_forks, tells_what_is_volatile,
+            leaves_secrets_alone, obeys_the_configuration, answers_plainly,
+            makes_names_harmless, is_stopped_with_what_is_known,
+            shows_progress_on_a_terminal, foretells_clustered_duplicates,
+            foretells_scattered_duplicates, foretells_zeros,
+            foretells_volatile_duplicates, foretells_python_workers,
+            foretells_guests)
