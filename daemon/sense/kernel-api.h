@@ -70,6 +70,7 @@ static_assert(sizeof(struct kapi_pm_scan_arg) == 96, "kernel layout");
 #define KAPI_PM_PRESENT	  (1ULL << 63)
 
 #define KAPI_KPF_ANON	   (1ULL << 12)
+#define KAPI_KPF_COMPOUND  (3ULL << 15) /* head or tail */
 #define KAPI_KPF_KSM	   (1ULL << 21)
 #define KAPI_KPF_THP	   (1ULL << 22)
 #define KAPI_KPF_ZERO_PAGE (1ULL << 24)
