@@ -10,6 +10,7 @@
 #include <ksmd-plus/control.h>
 
 #include "cleanup.h"
+#include "client-numa.h"
 #include "clock.h"
 #include "log.h"
 #include "utf8.h"
@@ -183,6 +184,11 @@ static int read_warnings(sd_bus_message *m, struct client_status *s)
 	return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_numa(sd_bus_message *m, struct client_status *s)
+{
+	return client_numa_read(m, &s->numa);
+}
+
 static const struct {
 	const char *name;
 	const char *type;
@@ -209,6 +215,7 @@ static const struct {
 #undef P
 	{ "Targets", "a(ssut)", 0, read_targets },
 	{ "Warnings", "a(ss)", 0, read_warnings },
+	{ "Numa", CONTROL_NUMA, 0, read_numa },
 };
 
 /* A daemon of another version may know more or fewer: both are fine. */
@@ -279,6 +286,7 @@ void client_status_clear(struct client_status *status)
 {
 	free(status->targets);
 	free(status->warnings);
+	client_numa_clear(&status->numa);
 	sd_bus_message_unref(status->reply);
 	*status = (struct client_status){ 0 };
 }

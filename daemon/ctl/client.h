@@ -36,6 +36,7 @@ struct client_status {
 		const char *sentence;
 	} * warnings;
 	size_t n_warnings;
+	struct numa_status numa; /* no policy: an older daemon, or one node */
 };
 
 /* What ListProcesses told; all strings belong to @reply. */

@@ -130,17 +130,18 @@ void doctor_check_nodes(const struct doctor_facts *f,
 	if (f->kernel.n_nodes < 2) {
 		doctor_say(ret, DOCTOR_OK, "One memory node.");
 	} else if (f->merge_across_nodes) {
-		doctor_say(ret, DOCTOR_OK,
-			   "%d memory nodes, and pages merge across them.",
-			   f->kernel.n_nodes);
+		doctor_say(
+			ret, DOCTOR_OK,
+			"%d memory nodes, and pages merge across them. The daemon moves merged pages to the nodes of those who use them ([numa] policy).",
+			f->kernel.n_nodes);
 	} else {
 		doctor_say(
 			ret, DOCTOR_NOTE,
-			"%d memory nodes, and merge_across_nodes=0: only pages on the same node merge.",
+			"%d memory nodes, and merge_across_nodes=0: only pages on the same node merge. Every node has its own copies: all accesses are local, and less is saved.",
 			f->kernel.n_nodes);
 		doctor_advise(
 			ret,
-			"To merge across nodes, before anything is merged: echo 1 > /sys/kernel/mm/ksm/merge_across_nodes");
+			"To save more, at the price of accesses to other nodes that the daemon spreads fairly, before anything is merged: echo 1 > /sys/kernel/mm/ksm/merge_across_nodes");
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "client-numa.h"
 #include "client.h"
 #include "json.h"
 #include "log.h"
@@ -49,6 +50,34 @@ static struct json_object *warnings_json(const struct client_status *s)
 	return array;
 }
 
+static struct json_object *numa_json(const struct numa_status *s)
+{
+	struct json_object *o = json_object_new_object();
+	struct json_object *nodes = json_object_new_array();
+
+	json_add_string(o, "policy", s->policy);
+	json_add_string(o, "activity", s->activity);
+	json_add_u64(o, "pages_moved", s->moved);
+	json_add_u64(o, "moves_refused", s->refused);
+	json_object_object_add(o, "fairness",
+			       json_object_new_double(s->fairness_permyriad /
+						      10000.0));
+	for (size_t i = 0; i < s->n_nodes; i++) {
+		struct json_object *node = json_object_new_object();
+
+		json_add_u64(node, "node", s->nodes[i].node);
+		json_add_u64(node, "merged_pages", s->nodes[i].pages);
+		json_object_array_add(nodes, node);
+	}
+	json_object_object_add(o, "nodes", nodes);
+	return o;
+}
+
+static bool has_numa(const struct client_status *s)
+{
+	return s->numa.policy && *s->numa.policy;
+}
+
 static struct json_object *status_json(const struct client_status *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -72,6 +101,8 @@ static struct json_object *status_json(const struct client_status *s)
 	json_object_object_add(o, "memory", memory);
 	json_object_object_add(o, "targets", targets_json(s));
 	json_object_object_add(o, "warnings", warnings_json(s));
+	if (has_numa(s))
+		json_object_object_add(o, "numa", numa_json(&s->numa));
 	return o;
 }
 
@@ -139,6 +170,15 @@ static void print_values(const struct screen *screen,
 	line(screen, "Memory", text);
 	snprintf(text, sizeof(text), "%s; hints: %s", s->engine, s->hints);
 	line(screen, "Engine", text);
+	if (!has_numa(s))
+		return;
+	snprintf(text, sizeof(text),
+		 "%s: %s; %s pages moved, %s refused, fairness %.2f",
+		 s->numa.policy, s->numa.activity,
+		 screen_count(s->numa.moved, a),
+		 screen_count(s->numa.refused, b),
+		 s->numa.fairness_permyriad / 10000.0);
+	line(screen, "NUMA", text);
 }
 
 static int print_targets(const struct screen *screen,

@@ -26,6 +26,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "control-numa.h"
 #include "listener.h"
 #include "log.h"
 #include "utf8.h"
@@ -286,6 +287,8 @@ static const sd_bus_vtable manager_vtable[] = {
 			offsetof(struct connection, status), 0),
 	SD_BUS_PROPERTY("Warnings", "a(ss)", get_warnings,
 			offsetof(struct connection, status), 0),
+	SD_BUS_PROPERTY("Numa", CONTROL_NUMA, control_numa_get,
+			offsetof(struct connection, status.numa), 0),
 	SD_BUS_METHOD_WITH_ARGS("ListProcesses", SD_BUS_NO_ARGS,
 		SD_BUS_RESULT("a(usssssttts)", processes), method_list, ANYONE),
 	SD_BUS_METHOD("Pause", NULL, NULL, method_pause, ANYONE),

@@ -24,6 +24,7 @@
 #include "log.h"
 #include "merge.h"
 #include "pfnset.h"
+#include "placing.h"
 #include "pool.h"
 #include "process.h"
 #include "pulser.h"
@@ -64,6 +65,7 @@ struct manager {
 	struct hinting *hinting;
 	struct pulser *pulser;
 	struct merge *merge;
+	struct placing *placing;
 	struct withdraw_env withdraw;
 	struct report *report;
 	struct control *control;
@@ -109,6 +111,7 @@ static void on_pulsed(void *userdata)
 	const struct manager *m = userdata;
 
 	scan_soon(m->scan, false);
+	placing_soon(m->placing);
 }
 
 static bool is_ours(void *userdata, struct process_id id)
@@ -186,6 +189,7 @@ static void op_pause(void *userdata)
 	m->paused = true;
 	scan_pause(m->scan, true);
 	merge_pause(m->merge, true);
+	placing_pause(m->placing, true);
 	if (knobs_restore(m->knobs))
 		log_warning("Not every knob could be restored, ignoring");
 	log_notice("Paused");
@@ -201,6 +205,7 @@ static void op_resume(void *userdata)
 	pulser_take_over(m->pulser);
 	merge_pause(m->merge, false);
 	scan_pause(m->scan, false);
+	placing_pause(m->placing, false);
 	log_notice("Resumed");
 }
 
@@ -212,6 +217,7 @@ static void op_rescan(void *userdata)
 		return;
 	track_retry(m->track);
 	scan_soon(m->scan, true);
+	placing_soon(m->placing);
 }
 
 static const struct control_ops control_ops = {
@@ -352,6 +358,23 @@ static int loop_start(struct manager *m)
 	return r ? r : search_start(m);
 }
 
+/* Nothing is moved in a dry run. */
+static int placing_start(struct manager *m)
+{
+	struct placing_env env = {
+		.event = m->event,
+		.root = m->root,
+		.kfeat = m->kfeat,
+		.config = &m->config,
+		.pool = m->pool,
+		.watch = m->watch,
+		.may_begin = round_may_begin,
+		.userdata = m,
+	};
+
+	return m->options.dry_run ? 0 : placing_new(&env, &m->placing);
+}
+
 static int faces_start(struct manager *m)
 {
 	int r = report_new(
@@ -367,6 +390,7 @@ static int faces_start(struct manager *m)
 			.knobs = m->knobs,
 			.adapt = m->adapt,
 			.hinting = m->hinting,
+			.placing = m->placing,
 			.ksmd = m->ksmd,
 			.dry_run = m->options.dry_run,
 		},
@@ -416,6 +440,8 @@ int manager_new(sd_event *event, const struct root *root,
 	if (!r)
 		r = loop_start(m);
 	if (!r)
+		r = placing_start(m);
+	if (!r)
 		r = faces_start(m);
 	if (r) {
 		manager_free(m);
@@ -446,6 +472,7 @@ struct manager *manager_free(struct manager *m)
 	hinting_free(m->hinting);
 	scan_free(m->scan);
 	adapt_free(m->adapt);
+	placing_free(m->placing);
 	pulser_free(m->pulser);
 	track_free(m->track);
 	pfnset_free(m->reader.seen);
@@ -493,6 +520,7 @@ void manager_stop(struct manager *m)
 	sd_notify(0, "STOPPING=1\nSTATUS=Putting everything back");
 	scan_pause(m->scan, true);
 	merge_close(m->merge);
+	placing_pause(m->placing, true);
 	if (ending_begin(&env, &m->ending))
 		sd_event_exit(m->event, 0);
 }

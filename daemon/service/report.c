@@ -17,6 +17,7 @@
 #include "ksm.h"
 #include "memstat.h"
 #include "merge.h"
+#include "placing.h"
 #include "planning.h"
 #include "process.h"
 #include "scan.h"
@@ -77,7 +78,8 @@ uint64_t report_cpu_usec(const struct report *report)
 
 uint64_t report_memory_bound(const struct report *report)
 {
-	return report->env.config->memory_limit + MEMORY_WORKING;
+	return report->env.config->memory_limit + MEMORY_WORKING +
+	       placing_memory(report->env.placing);
 }
 
 /*
@@ -306,6 +308,7 @@ void report_status(struct report *report, bool starting, bool paused,
 	s.hints = hinting_text(report->env.hinting);
 	s.memory_used = memstat_resident(report->env.root);
 	s.memory_bound = report_memory_bound(report);
+	placing_status(report->env.placing, &s.numa);
 	activity_fill(report, &s);
 	targets_fill(report, &c);
 	report->warnings.n = 0;

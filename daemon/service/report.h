@@ -18,6 +18,7 @@ struct enrol;
 struct hinting;
 struct knobs;
 struct merge;
+struct placing;
 struct report;
 struct scan;
 struct track;
@@ -36,6 +37,7 @@ struct report_env {
 	const struct knobs *knobs;
 	const struct adapt *adapt;
 	const struct hinting *hinting;
+	struct placing *placing; /* NULL with one memory node */
 	pid_t ksmd;
 	bool dry_run;
 };

@@ -40,7 +40,7 @@ struct config {
 	bool hints_enabled;
 	unsigned int hints_buffer; /* in hints */
 	enum hints_want hints_hook;
-	/* [numa]: not yet active */
+	/* [numa] */
 	enum config_numa numa_policy;
 
 	struct rules rules;

@@ -15,6 +15,10 @@
  *   Activity s: what is being done and why, a sentence
  *   Targets a(ssut): name, mode, processes, bytes saved
  *   Warnings a(ss): a stable name such as "knob-foreign", and a sentence
+ *   Numa (ssttua(ut)a(uttt)): where merged pages live; see struct numa_status.
+ *     Policy ("" with one memory node), activity, pages moved, moves refused,
+ *     fairness in 1/10000; node and merged pages on it; pid, its nodes as
+ *     bits, merged pages, of these on its nodes
  * Methods:
  *   ListProcesses() -> a(usssssttts): see struct process_status
  *   Pause(), Resume(), Rescan()
@@ -25,3 +29,6 @@
 #define CONTROL_SOCKET	    "bus"
 #define CONTROL_PATH	    "/org/ksmdplus1"
 #define CONTROL_INTERFACE   "org.ksmdplus1.Manager"
+
+#define CONTROL_NUMA_FIELDS "ssttua(ut)a(uttt)"
+#define CONTROL_NUMA	    "(" CONTROL_NUMA_FIELDS ")"

@@ -32,6 +32,31 @@ struct warning {
 	char sentence[256]; /* for people: what, and what to do */
 };
 
+/* Merged pages on memory nodes; all zero where there is one node alone. */
+struct numa_node_status {
+	uint32_t node;
+	uint64_t pages;
+};
+
+struct numa_process_status {
+	uint32_t pid;
+	uint64_t home; /* its nodes, as bits */
+	uint64_t pages; /* merged pages that it maps */
+	uint64_t local; /* ... on its nodes */
+};
+
+struct numa_status {
+	const char *policy; /* "" with one node */
+	const char *activity; /* a sentence */
+	uint64_t moved; /* pages, since the start */
+	uint64_t refused; /* moves that the kernel or a full node refused */
+	uint32_t fairness_permyriad; /* least slowdown by the greatest */
+	const struct numa_node_status *nodes;
+	size_t n_nodes;
+	const struct numa_process_status *processes;
+	size_t n_processes;
+};
+
 struct daemon_status {
 	enum daemon_state state;
 	uint64_t pages_saved; /* pages_sharing + zero pages, settled */
@@ -48,6 +73,7 @@ struct daemon_status {
 	size_t n_targets;
 	const struct warning *warnings;
 	size_t n_warnings;
+	struct numa_status numa;
 };
 
 /* One row of `ksmd-plusctl list`; the bus signature is usssssttts. */
