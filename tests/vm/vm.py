@@ -22,6 +22,7 @@ lies in memory, but for /disk (ext4), if disk_mib asks for one. Emulated
 need no lock. Times mean nothing in there.
 """
 
+import concurrent.futures
 import dataclasses
 import os
 import re
@@ -80,6 +81,7 @@ class Machine:
     memory_mib: int = 512
     disk_mib: int = 0           # an empty ext4 at /disk
     append: str = ""            # to the kernel's command line
+    tests: tuple = ()           # only those functions; all without
 
     def name(self):
         nodes = f" {self.nodes} nodes" if self.nodes > 1 else ""
@@ -233,13 +235,13 @@ def boot(machine, argv, *, seconds=300, env=None, files=None, show=None):
 def _run_machine(machine, seconds):
     """Run this script on @machine; True if nothing failed there."""
     def show(line):
-        print(re.sub(r"^((?:not )?ok) ", rf"\1 {machine.name()}: ", line),
+        print(re.sub(r"^((?:not )?ok|#) ", rf"\1 {machine.name()}: ", line),
               flush=True)
 
     script = Path(sys.argv[0]).resolve().relative_to(TOP)
     started = time.monotonic()
     try:
-        ended = boot(machine, [PYTHON, script, *sys.argv[1:]],
+        ended = boot(machine, [PYTHON, script, *machine.tests],
                      seconds=seconds, show=show,
                      env={"KSMD_PLUS_VM": machine.name()})
     except kernels.Unavailable as e:
@@ -255,8 +257,8 @@ def _run_machine(machine, seconds):
 
 
 def run(*functions, machines, needs=harness.need_ksm, seconds=300):
-    """Run the tests on each of the machines and exit; in a guest, just run
-    them. Arguments are names of tests."""
+    """Run the tests on each of the machines, all at a time, and exit; in a
+    guest, just run them."""
     if INSIDE:
         harness.run(*functions, needs=needs)
 
@@ -264,4 +266,11 @@ def run(*functions, machines, needs=harness.need_ksm, seconds=300):
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, stop)
-    sys.exit(0 if all([_run_machine(m, seconds) for m in machines]) else 1)
+    for series in {m.kernel for m in machines}:     # downloaded once
+        try:
+            kernels.get(series)
+        except kernels.Unavailable:
+            pass                # each machine will say so
+    with concurrent.futures.ThreadPoolExecutor(len(machines)) as pool:
+        results = list(pool.map(lambda m: _run_machine(m, seconds), machines))
+    sys.exit(0 if all(results) else 1)

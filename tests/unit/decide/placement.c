@@ -228,8 +228,8 @@ static void test_fairness_as_in_table_ii(void **state)
 		settle();
 		placement_shares(&m.in, false, shares);
 		for (int p = 0; p < 2; p++)
-			slow[p] = 1 + waits * (placement_slowdown(&shares[p]) -
-					       1);
+			slow[p] = 1 +
+				  waits * (placement_slowdown(&shares[p]) - 1);
 		print_message("# %s: %.2f with KSM, %.4f placed\n",
 			      rows[i].name, rows[i].ksm,
 			      MIN(slow[0], slow[1]) / MAX(slow[0], slow[1]));
