@@ -5,12 +5,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <systemd/sd-daemon.h>
 
 #include "adapt.h"
-#include "budget.h"
-#include "checksum.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
@@ -20,15 +17,14 @@
 #include "knobs.h"
 #include "ksm.h"
 #include "ledger.h"
-#include "leftovers.h"
 #include "log.h"
+#include "manager-parts.h"
 #include "merge.h"
 #include "pfnset.h"
 #include "placing.h"
 #include "pool.h"
 #include "process.h"
 #include "pulser.h"
-#include "reader.h"
 #include "report.h"
 #include "scan.h"
 #include "settings.h"
@@ -40,86 +36,6 @@
 #define WALK_USEC USEC_PER_SEC
 /* ... unless a walk costs more than a hundredth of that, with many processes */
 #define WALK_SHARE 100U
-/* Frames remembered per round: 1 GiB of shared memory, 16 MiB of our own. */
-#define SEEN_FRAMES (1U << 18)
-
-struct manager {
-	sd_event *event;
-	const struct root *root;
-	const struct kfeat *kfeat;
-	struct manager_options options;
-	struct config config;
-	int runtime_fd;
-	pid_t ksmd;
-
-	struct ledger *ledger;
-	struct knobs *knobs;
-	struct enrol *enrol;
-	struct pool *pool;
-	struct reader reader;
-	struct track *track;
-	struct watch *watch;
-	struct budget budget;
-	struct adapt *adapt;
-	struct scan *scan;
-	struct hinting *hinting;
-	struct pulser *pulser;
-	struct merge *merge;
-	struct placing *placing;
-	struct withdraw_env withdraw;
-	struct report *report;
-	struct control *control;
-	sd_event_source *walk_timer;
-
-	bool paused;
-	bool walked; /* /proc was walked once */
-	bool stopping;
-	struct ending *ending;
-};
-
-static uint64_t cpu_usec(void *userdata)
-{
-	const struct manager *m = userdata;
-
-	return report_cpu_usec(m->report);
-}
-
-static void on_scan_progress(void *userdata)
-{
-	const struct manager *m = userdata;
-
-	merge_consider(m->merge);
-}
-
-static bool round_may_begin(void *userdata)
-{
-	const struct manager *m = userdata;
-
-	return merge_stage(m->merge) == MERGE_IDLE;
-}
-
-static enum scan_state searching(void *userdata)
-{
-	const struct manager *m = userdata;
-
-	return scan_state(m->scan);
-}
-
-/* See soon what became of the duplicates. */
-static void on_pulsed(void *userdata)
-{
-	const struct manager *m = userdata;
-
-	scan_soon(m->scan, false);
-	placing_soon(m->placing);
-}
-
-static bool is_ours(void *userdata, struct process_id id)
-{
-	const struct manager *m = userdata;
-
-	return ledger_process(m->ledger, id) != NULL;
-}
 
 static void on_found(void *userdata, struct watched *w)
 {
@@ -228,187 +144,10 @@ static const struct control_ops control_ops = {
 	.rescan = op_rescan,
 };
 
-/* --- beginning ----------------------------------------------------------------- */
-
-static int steer_start(struct manager *m)
-{
-	int r = ledger_open(m->runtime_fd, m->options.dry_run, &m->ledger);
-
-	if (r)
-		return log_error_errno(r, "Cannot open the ledger in %s",
-				       m->options.runtime_dir);
-	r = knobs_new(m->root, m->ledger, m->options.dry_run, &m->knobs);
-	if (!r)
-		r = leftovers_restore(m->root, m->ledger, m->knobs);
-	if (!r)
-		r = enrol_new(m->event, m->ledger,
-			      m->options.dry_run ? NULL : m->options.injector,
-			      &m->enrol);
-	m->withdraw = (struct withdraw_env){
-		.root = m->root,
-		.enrol = m->enrol,
-		.ledger = m->ledger,
-		.unmergeable_safe = m->kfeat->unmergeable_safe,
-	};
-	return r;
-}
-
-static int sense_start(struct manager *m)
-{
-	uint64_t seed;
-	int r;
-
-	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-		return -EIO;
-	m->reader.engine = &checksum_cpu;
-	m->reader.pagemap_scan = m->kfeat->pagemap_scan;
-	r = strong_key_make(&m->reader.key);
-	if (!r)
-		r = pfnset_new(SEEN_FRAMES, &m->reader.seen);
-	if (!r)
-		r = track_new(m->config.memory_limit, seed,
-			      m->config.zero_pages, &m->track);
-	if (!r)
-		r = pool_new(m->event, settings_threads(&m->config, m->kfeat),
-			     &m->pool);
-	return r;
-}
-
 static const struct watch_ops watch_ops = {
 	.found = on_found,
 	.lost = on_lost,
 };
-
-static int search_start(struct manager *m)
-{
-	int r = scan_new(
-		&(struct scan_env){
-			.event = m->event,
-			.pool = m->pool,
-			.reader = &m->reader,
-			.track = m->track,
-			.watch = m->watch,
-			.budget = &m->budget,
-			.cpu_usec = cpu_usec,
-			.may_begin = round_may_begin,
-			.progress = on_scan_progress,
-			.userdata = m,
-		},
-		&m->scan);
-
-	if (!r)
-		r = hinting_new(
-			&(struct hinting_env){
-				.event = m->event,
-				.root = m->root,
-				.pool = m->pool,
-				.reader = &m->reader,
-				.track = m->track,
-				.watch = m->watch,
-				.scan = m->scan,
-				.merge = m->merge,
-				.config = &m->config,
-				.budget = &m->budget,
-			},
-			&m->hinting);
-	if (!r)
-		r = adapt_new(
-			&(struct adapt_env){
-				.event = m->event,
-				.root = m->root,
-				.config = &m->config,
-				.budget = &m->budget,
-				.pulser = m->pulser,
-			},
-			&m->adapt);
-	return r;
-}
-
-static int loop_start(struct manager *m)
-{
-	struct pulser_settings settings = settings_pulser(&m->config);
-	struct merge_limits limits = settings_merge(&m->config, m->kfeat,
-						    m->root);
-	int r = watch_new(m->root, &watch_ops, m, &m->watch);
-
-	if (r)
-		return r;
-	watch_set_rules(m->watch, &m->config.rules);
-	watch_set_limits(m->watch, m->options.dry_run,
-			 !m->kfeat->ksm_stat_mergeable);
-	watch_set_is_ours(m->watch, is_ours);
-	if (enrol_pid(m->enrol))
-		watch_add_own(m->watch, enrol_pid(m->enrol));
-	r = pulser_new(m->root, m->knobs, m->ksmd, &settings, &m->pulser);
-	if (!r)
-		r = merge_new(
-			&(struct merge_env){
-				.event = m->event,
-				.pool = m->pool,
-				.reader = &m->reader,
-				.track = m->track,
-				.watch = m->watch,
-				.enrol = m->enrol,
-				.pulser = m->pulser,
-				.searching = searching,
-				.pulsed = on_pulsed,
-				.userdata = m,
-			},
-			&limits, &m->merge);
-	return r ? r : search_start(m);
-}
-
-/* Nothing is moved in a dry run. */
-static int placing_start(struct manager *m)
-{
-	struct placing_env env = {
-		.event = m->event,
-		.root = m->root,
-		.kfeat = m->kfeat,
-		.config = &m->config,
-		.pool = m->pool,
-		.watch = m->watch,
-		.may_begin = round_may_begin,
-		.userdata = m,
-	};
-
-	return m->options.dry_run ? 0 : placing_new(&env, &m->placing);
-}
-
-static int faces_start(struct manager *m)
-{
-	int r = report_new(
-		&(struct report_env){
-			.root = m->root,
-			.kfeat = m->kfeat,
-			.config = &m->config,
-			.watch = m->watch,
-			.track = m->track,
-			.scan = m->scan,
-			.merge = m->merge,
-			.enrol = m->enrol,
-			.knobs = m->knobs,
-			.adapt = m->adapt,
-			.hinting = m->hinting,
-			.placing = m->placing,
-			.ksmd = m->ksmd,
-			.dry_run = m->options.dry_run,
-		},
-		&m->report);
-
-	if (r)
-		return r;
-	budget_init(&m->budget, m->config.cpu_limit_permyriad,
-		    clock_usec(CLOCK_MONOTONIC), cpu_usec(m));
-	r = control_new(m->event, m->options.runtime_dir, &control_ops, m,
-			&m->control);
-	if (r)
-		return log_error_errno(r, "Cannot listen on %s/bus",
-				       m->options.runtime_dir);
-	r = sd_event_add_time(m->event, &m->walk_timer, CLOCK_MONOTONIC, 0,
-			      1000, on_walk, m);
-	return r < 0 ? r : 0;
-}
 
 int manager_new(sd_event *event, const struct root *root,
 		const struct kfeat *kfeat,
@@ -434,15 +173,7 @@ int manager_new(sd_event *event, const struct root *root,
 	}
 	r = settings_read(&m->options, m->kfeat, &m->config);
 	if (r >= 0)
-		r = steer_start(m);
-	if (!r)
-		r = sense_start(m);
-	if (!r)
-		r = loop_start(m);
-	if (!r)
-		r = placing_start(m);
-	if (!r)
-		r = faces_start(m);
+		r = manager_parts_start(m, &watch_ops, &control_ops, on_walk);
 	if (r) {
 		manager_free(m);
 		return log_error_errno(r, "Cannot start");

@@ -27,8 +27,6 @@
 #define MEMORY_LEAST (8ULL << 20)
 /* A node or process that refused is not asked again for so long. */
 #define REFUSED_USEC (300 * USEC_PER_SEC)
-/* KSM's own default, where the file cannot be read. */
-#define MAX_SHARING_DEFAULT 256
 
 struct round_job {
 	struct job job;
@@ -321,9 +319,7 @@ static void round_begin(struct placing *p, uint64_t now)
 	m->policy = p->env.config->numa_policy == NUMA_PRIORITY
 			    ? PLACEMENT_PRIORITY
 			    : PLACEMENT_FAIR;
-	m->max_sharing = MAX_SHARING_DEFAULT;
-	file_read_u64(p->env.root->sys, KSM_DIR "/max_page_sharing",
-		      &m->max_sharing);
+	m->max_sharing = ksm_max_sharing(p->env.root);
 	m->zero_pfn = p->zero_pfn;
 	m->full = p->full;
 	m->max_entries = placing_memory(p) / MAPPERS_ENTRY_BYTES + 1;

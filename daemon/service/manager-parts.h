@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * manager-parts - what the manager is made of, and how it is put together
+ *
+ * Each part gets what it needs of the others here, and nowhere else.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+
+#include "budget.h"
+#include "config.h"
+#include "manager.h"
+#include "reader.h"
+#include "withdraw.h"
+
+struct control_ops;
+struct watch_ops;
+
+struct manager {
+	sd_event *event;
+	const struct root *root;
+	const struct kfeat *kfeat;
+	struct manager_options options;
+	struct config config;
+	int runtime_fd;
+	pid_t ksmd;
+
+	struct ledger *ledger;
+	struct knobs *knobs;
+	struct enrol *enrol;
+	struct pool *pool;
+	struct reader reader;
+	struct track *track;
+	struct watch *watch;
+	struct budget budget;
+	struct adapt *adapt;
+	struct scan *scan;
+	struct hinting *hinting;
+	struct pulser *pulser;
+	struct merge *merge;
+	struct placing *placing;
+	struct withdraw_env withdraw;
+	struct report *report;
+	struct control *control;
+	sd_event_source *walk_timer;
+
+	bool paused;
+	bool walked; /* /proc was walked once */
+	bool stopping;
+	struct ending *ending;
+};
+
+/*
+ * Start all parts of @m, whose upper fields and .config are set; @walk is
+ * called at once, and whenever the timer is set again.
+ * Return: 0 or negative errno; what has been started is the caller's to free.
+ */
+int manager_parts_start(struct manager *m, const struct watch_ops *watch,
+			const struct control_ops *control,
+			sd_event_time_handler_t walk);
