@@ -83,3 +83,44 @@ def draw(path, title, series, log=False):
                   between + plot(series, folder, 3, 1))
         subprocess.run(["gnuplot"], input=script, text=True, check=True,
                        capture_output=True)
+
+
+RACE = """\
+set terminal pngcairo size 1000,600 font "sans,13" linewidth 1
+set output "{output}"
+set title "{title}" font ",15"
+set grid linecolor "#dddddd" linetype 1
+set xlabel "seconds since the job was started"
+set ylabel "memory used in the cgroup, MiB" offset 1
+set yrange [0:{limit}*1.12]
+set xrange [0:{end}*1.03]
+set key bottom right Left reverse samplen 4 spacing 1.2
+set arrow from 0,{limit} to graph 1,first {limit} nohead \\
+	linewidth 2 linecolor rgb "#666666"
+set label "limit" at 0,{limit} offset 1,0.7
+"""
+
+
+def draw_race(path, title, series, limit_mib):
+    """Write @path from @series: key -> (title, won, [(seconds, MiB, ...)]).
+    Who lost has a cross at the end."""
+    end = max(points[-1][0] for _, _, points in series.values())
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        for key, (name, won, points) in series.items():
+            colour, dash, width, _ = STYLES[key]
+            Path(folder, key).write_text(
+                "".join(f"{p[0]} {p[1]}\n" for p in points))
+            Path(folder, f"{key}.end").write_text(
+                f"{points[-1][0]} {points[-1][1]}\n")
+            lines.append(f'"{folder}/{key}" using 1:2 with lines linecolor '
+                         f'rgb "{colour}" dashtype {dash} linewidth {width} '
+                         f'title "{name}{"" if won else ": killed"}"')
+            if not won:
+                lines.append(f'"{folder}/{key}.end" using 1:2 with points '
+                             f'linecolor rgb "{colour}" pointtype 2 linewidth '
+                             f'4 pointsize 3 notitle')
+        script = RACE.format(output=path, title=title, limit=limit_mib,
+                             end=end) + "plot " + ", \\\n  ".join(lines)
+        subprocess.run(["gnuplot"], input=script + "\n", text=True, check=True,
+                       capture_output=True)
