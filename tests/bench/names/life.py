@@ -22,7 +22,8 @@ GROWTH_AIM = 1.1                # cost of a page, 16 GiB beside 1 GiB
 GROWTH = ((1, 1024), (4, 4096)) # processes of so many MiB
 # What is written in each process and not known to the daemon, and to spare.
 GROWTH_NEEDS = 20 << 30
-WATCH_SECONDS = 30
+COOL_SECONDS = 130              # passes lie 64 s apart then
+WATCH_SECONDS = 64
 WATCH_AIM = 0.01                # of one CPU, 16 GiB watched
 INDEX_AIM = 16                  # bytes of a tracked page
 
@@ -113,7 +114,7 @@ def page_cost(t, n, mib, watch):
     rest = 0.0
     if watch:
         contenders.wait_rest(daemon)
-        time.sleep(WATCH_SECONDS)       # regions cool
+        time.sleep(COOL_SECONDS)        # regions cool
         rest = share(lambda: measuring.family_cpu(daemon.pid), WATCH_SECONDS)
     return cost, daemon.status()["memory"]["used"], known(), rest
 
@@ -132,7 +133,7 @@ def growth(bench):
     bench.row(table.judge(
         "16 GiB watched, at rest: of one CPU",
         large[3], WATCH_AIM, table.percent,
-        f"the daemon, {WATCH_SECONDS} s after it came to rest: regions may "
+        f"the daemon, {COOL_SECONDS} s after it came to rest: regions may "
         "still cool"))
     bench.row(table.judge(
         "memory of each page more that is known",
