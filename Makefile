@@ -13,10 +13,16 @@ LIBEXECDIR ?= $(PREFIX)/libexec
 UNITDIR ?= /usr/lib/systemd/system
 DESTDIR ?=
 
+ARCH := $(shell uname -m)
+# Checksums by the Data Streaming Accelerator: yes or no. Only x86-64 has one,
+# and only there has Debian libaccel-config. Another choice wants another B.
+DSA ?= $(if $(filter x86_64,$(ARCH)),yes,no)
+
 # One list of packages, by what needs them; `make deps` installs what is
 # missing. a|b is the first of the two that this Debian has.
 PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
-	libinih-dev libxxhash-dev libisal-dev libjson-c-dev
+	libinih-dev libxxhash-dev libisal-dev libjson-c-dev \
+	$(if $(filter yes,$(DSA)),libaccel-config-dev)
 PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
@@ -35,7 +41,6 @@ CC ?= gcc
 B ?= build
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
-ARCH := $(shell uname -m)
 
 # What each layer may include, lowest last; also its link order.
 LAYERS_base := base
@@ -49,7 +54,7 @@ LAYERS_ctl := ctl view decide checksum sense base
 LAYERS := base sense checksum decide view steer service ctl
 
 LIBS_sense := $(if $(filter yes,$(BPF)),libbpf)
-LIBS_checksum := libxxhash libisal
+LIBS_checksum := libxxhash libisal $(if $(filter yes,$(DSA)),libaccel-config)
 LIBS_view := inih
 LIBS_service := libsystemd
 LIBS_ctl := libsystemd json-c
@@ -76,7 +81,9 @@ OTHER_ARCH = $(filter-out %-$(ARCH).c,$(wildcard daemon/*/*-x86_64.c \
 	daemon/*/*-aarch64.c))
 # What a library is missing for, or what stands in for it.
 OTHER_LIBS = $(if $(filter yes,$(BPF)),daemon/sense/hints-none.c, \
-	daemon/sense/hints.c daemon/sense/hints-object.c)
+	daemon/sense/hints.c daemon/sense/hints-object.c) \
+	$(if $(filter yes,$(DSA)),daemon/checksum/engine-dsa-none.c, \
+	daemon/checksum/engine-dsa.c $(wildcard daemon/checksum/dsa-*.c))
 layer_sources = $(filter-out $(MAINS) $(OTHER_ARCH) $(OTHER_LIBS), \
 	$(wildcard daemon/$(1)/*.c))
 layer_objects = $(patsubst %.c,$(B)/%.o,$(call layer_sources,$(1)))
@@ -150,7 +157,8 @@ CONTRACT_TESTS := $(patsubst %.c,$(B)/%,$(CONTRACT_SOURCES))
 SIMS := $(addprefix $(B)/tests/sim/,rounds pulses)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZ_TESTS := $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
-BENCH_SOURCES := $(wildcard tests/bench/*.c)
+BENCH_SOURCES := $(if $(filter yes,$(DSA)),$(wildcard tests/bench/*.c),\
+	$(filter-out tests/bench/engine.c,$(wildcard tests/bench/*.c)))
 BENCHES := $(patsubst %.c,$(B)/%,$(BENCH_SOURCES))
 
 # Programs that are put under the daemon: no part of it is in them.
@@ -191,11 +199,58 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 		-o $@ $< $(call layer_archives,service) $(ALL_LDFLAGS) \
 		$(call pkg_libs,$(call layer_pkgs,service))
 
+# The model of the accelerator knows nothing of the daemon; what is to meet it
+# in one process links dsa_ops of the model instead of the daemon's.
+DSA_MODEL := $(patsubst %.c,$(B)/%.o,$(addprefix tests/dsa/,crc.c device.c \
+	execute.c))
+DSA_INSIDE := $(B)/tests/dsa/inside.o $(DSA_MODEL)
+DSA_TESTS := $(if $(filter yes,$(DSA)),$(addprefix $(B)/tests/dsa/,device-test \
+	engine-test random model ksmd-plus))
+
+$(DSA_MODEL) $(addprefix $(B)/tests/dsa/,model.o device-test.o attach.o): \
+		$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(addprefix $(B)/tests/dsa/,inside.o engine-test.o random.o): $(B)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(call layer_includes,checksum) -c -o $@ $<
+
+$(B)/tests/dsa/model $(B)/tests/dsa/device-test: %: %.o $(DSA_MODEL)
+	$(Q)$(CC) -o $@ $^ $(ALL_LDFLAGS) $(call pkg_libs,cmocka)
+
+$(B)/tests/dsa/engine-test $(B)/tests/dsa/random: %: %.o $(DSA_INSIDE) \
+		$(call layer_archives,checksum)
+	$(Q)$(CC) -o $@ $^ $(ALL_LDFLAGS) \
+		$(call pkg_libs,$(call layer_pkgs,checksum) cmocka)
+
+# The daemon with the model inside, the portal included.
+$(B)/tests/dsa/ksmd-plus: $(B)/$(MAIN_ksmd-plus:.c=.o) $(DSA_INSIDE) \
+		$(B)/tests/dsa/attach.o $(call layer_archives,service)
+	$(Q)$(CC) -o $@ $^ $(ALL_LDFLAGS) \
+		$(call pkg_libs,$(call layer_pkgs,service))
+	@ln -sf ../../ksmd-plus-injector $(@D)/
+
+$(B)/tests/bench/engine: tests/bench/engine.c $(DSA_INSIDE) \
+		$(call layer_archives,checksum)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(call layer_includes,checksum) \
+		-iquote tests/dsa -o $@ $< $(DSA_INSIDE) \
+		$(call layer_archives,checksum) $(ALL_LDFLAGS) \
+		$(call pkg_libs,$(call layer_pkgs,checksum))
+
+.PHONY: dsa-tests
+dsa-tests: $(DSA_TESTS)
+
 .PHONY: unit
 unit: $(UNIT_TESTS)
 
 .PHONY: tests
-tests: all $(UNIT_TESTS) $(SIMS) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES)
+tests: all $(UNIT_TESTS) $(SIMS) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES) \
+	$(DSA_TESTS)
 
 .PHONY: fuzz
 fuzz: $(FUZZ_TESTS)
@@ -276,12 +331,15 @@ soak: deps-build deps-demo
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard systemd/*.service)
 man_path = $(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+# For machines with a Data Streaming Accelerator; see the manual.
+DSA_SETUP := $(addprefix $(PREFIX)/share/ksmd-plus/,ksmd-plus-dsa.sh \
+	60-ksmd-plus-dsa.rules)
 COMPLETION := $(PREFIX)/share/bash-completion/completions/ksmd-plusctl
 INSTALLED := $(PREFIX)/sbin/ksmd-plus $(PREFIX)/bin/ksmd-plusctl \
 	$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector \
 	$(foreach page,$(MAN_PAGES),$(call man_path,$(page))) \
 	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit))) \
-	$(COMPLETION)
+	$(COMPLETION) $(DSA_SETUP)
 CONF := $(DESTDIR)$(SYSCONFDIR)/ksmd-plus.conf
 
 # An edited configuration stays; the new one is put beside it.
@@ -295,6 +353,8 @@ install: all
 		$(DESTDIR)$(call man_path,$(page)) &&) :
 	install -D -m644 etc/bash-completion/ksmd-plusctl \
 		$(DESTDIR)$(COMPLETION)
+	$(foreach file,$(DSA_SETUP),install -D -m644 etc/$(notdir $(file)) \
+		$(DESTDIR)$(file) &&) :
 	install -d $(DESTDIR)$(UNITDIR)
 	$(foreach unit,$(UNITS),sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $(unit) \
 		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
@@ -312,7 +372,7 @@ install: all
 .PHONY: uninstall
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED)) $(CONF).new
-	-rmdir $(DESTDIR)$(LIBEXECDIR)/ksmd-plus
+	-rmdir $(DESTDIR)$(LIBEXECDIR)/ksmd-plus $(DESTDIR)$(PREFIX)/share/ksmd-plus
 	@if cmp -s etc/ksmd-plus.conf $(CONF); then rm -f $(CONF); fi
 	@rmdir $(CONF).d 2>/dev/null || test ! -e $(CONF).d || \
 		echo "$(CONF).d is not empty and is kept"

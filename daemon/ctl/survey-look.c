@@ -111,18 +111,18 @@ static int block_look(const struct survey *s, const struct survey_process *sp,
 {
 	const struct survey_private *p = s->private;
 	uint64_t base = s->forecast.regions[number].base +
-			b * READER_BLOCK_PAGES * PAGE_BYTES;
-	uint32_t crc[READER_BLOCK_PAGES];
-	int r = reader_block(&p->reader, &sp->process, base, &mask, worker,
-			     crc);
+			b * CHECKSUM_BLOCK_BYTES;
+	unsigned char *area = worker->lane->area;
+	int r = reader_block(&sp->process, base, &mask, area);
 
 	for (; !r && mask; mask &= mask - 1) {
 		unsigned int i = (unsigned int)__builtin_ctzll(mask);
-		uint64_t key = page_key(p, worker->pages + i * PAGE_BYTES,
-					crc[i], sp->domain);
+		const void *page = area + i * PAGE_BYTES;
+		uint64_t key = page_key(p, page, checksum_page(page),
+					sp->domain);
 
 		records[(*n)++] = forecast_record(key, number,
-						  b * READER_BLOCK_PAGES + i);
+						  b * CHECKSUM_BLOCK_PAGES + i);
 	}
 	return r;
 }

@@ -53,7 +53,6 @@ int survey_new(const struct root *root, const struct kfeat *kfeat,
 	s->private = p;
 	s->stop = stop;
 	p->root = root;
-	p->reader.engine = &checksum_cpu;
 	p->reader.pagemap_scan = kfeat->pagemap_scan;
 	p->kpf_ksm = kfeat->kpf_ksm;
 	p->kpageflags = openat(root->proc, "kpageflags", O_RDONLY | O_CLOEXEC);
@@ -165,7 +164,7 @@ static void *thread_main(void *arg)
 	const struct crew *crew = arg;
 	struct worker worker;
 
-	if (worker_open(&worker) < 0) {
+	if (worker_open(&checksum_cpu, &worker)) {
 		atomic_store(&crew->survey->private->error, -ENOMEM);
 		return NULL;
 	}

@@ -7,7 +7,7 @@
 
 #include "adapt.h"
 #include "budget.h"
-#include "checksum.h"
+#include "checksums.h"
 #include "clock.h"
 #include "control.h"
 #include "enrol.h"
@@ -112,7 +112,6 @@ static int sense_start(struct manager *m)
 
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -EIO;
-	m->reader.engine = &checksum_cpu;
 	m->reader.pagemap_scan = m->kfeat->pagemap_scan;
 	r = strong_key_make(&m->reader.key);
 	if (!r)
@@ -121,8 +120,10 @@ static int sense_start(struct manager *m)
 		r = track_new(m->config.memory_limit, seed,
 			      m->config.zero_pages, &m->track);
 	if (!r)
+		r = checksums_new(m->root, m->config.engine, &m->checksums);
+	if (!r)
 		r = pool_new(m->event, settings_threads(&m->config, m->kfeat),
-			     &m->pool);
+			     checksums_engine(m->checksums), &m->pool);
 	return r;
 }
 
@@ -237,6 +238,7 @@ static int faces_start(struct manager *m, const struct control_ops *ops,
 			.enrol = m->enrol,
 			.knobs = m->knobs,
 			.adapt = m->adapt,
+			.checksums = m->checksums,
 			.hinting = m->hinting,
 			.placing = m->placing,
 			.ksmd = m->ksmd,

@@ -31,6 +31,7 @@ struct manager {
 	struct ledger *ledger;
 	struct knobs *knobs;
 	struct enrol *enrol;
+	struct checksums *checksums;
 	struct pool *pool;
 	struct reader reader;
 	struct track *track;

@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "adapt.h"
+#include "checksums.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "control.h"
@@ -194,6 +195,7 @@ struct manager *manager_free(struct manager *m)
 	control_free(m->control);
 	sd_event_source_unref(m->walk_timer);
 	pool_free(m->pool);
+	checksums_free(m->checksums);
 	enrol_free(m->enrol);
 	ending_free(m->ending);
 	if (m->watch)

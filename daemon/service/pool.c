@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "checksum.h"
 #include "cleanup.h"
 
 struct queue {
@@ -26,6 +26,7 @@ struct pool {
 	int eventfd;
 	sd_event_source *source;
 	unsigned int pending;
+	const struct checksum_engine *engine;
 	unsigned int n_threads;
 	pthread_t threads[];
 };
@@ -67,7 +68,7 @@ static void *worker_main(void *arg)
 	struct worker worker;
 	struct job *job;
 
-	if (worker_open(&worker) < 0)
+	if (worker_open(pool->engine, &worker))
 		abort();
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->ending) {
@@ -130,7 +131,8 @@ static int threads_start(struct pool *pool, unsigned int n)
 	return r;
 }
 
-int pool_new(sd_event *event, unsigned int n_threads, struct pool **ret)
+int pool_new(sd_event *event, unsigned int n_threads,
+	     const struct checksum_engine *engine, struct pool **ret)
 {
 	struct pool *pool =
 		calloc(1, sizeof(*pool) + n_threads * sizeof(pthread_t));
@@ -138,6 +140,7 @@ int pool_new(sd_event *event, unsigned int n_threads, struct pool **ret)
 
 	if (!pool)
 		return -ENOMEM;
+	pool->engine = engine;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->wake, NULL);
 	queue_init(&pool->todo);

@@ -13,6 +13,7 @@
 
 #include "worker.h"
 
+struct checksum_engine;
 struct pool;
 
 /* Embedded in the caller's own struct, first member. */
@@ -25,8 +26,10 @@ struct job {
 	struct job *next;
 };
 
-/* Start @n_threads (1 or more). 0 or negative errno. */
-int pool_new(sd_event *event, unsigned int n_threads, struct pool **ret);
+/* Start @n_threads (1 or more), each with a lane of @engine, which outlives
+ * the pool. 0 or negative errno. */
+int pool_new(sd_event *event, unsigned int n_threads,
+	     const struct checksum_engine *engine, struct pool **ret);
 
 /*
  * End the threads after the job in hand and finish every job: what has not

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "adapt.h"
+#include "checksums.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "enrol.h"
@@ -146,9 +147,10 @@ static void warn_kernel(struct report *report)
 	if (adapt_state(report->env.adapt) == PRESSURE_MEMORY)
 		warn(report, "memory-short",
 		     "memory is short: the search takes up to a whole CPU until that is over");
-	if (report->env.config->engine == ENGINE_DSA)
+	if (!checksums_is_as_wished(report->env.checksums, &why))
 		warn(report, "engine",
-		     "engine = dsa is not yet active: the CPU computes the checksums");
+		     "engine = dsa, but %s: the CPU computes the checksums; see ksmd-plusctl doctor",
+		     why);
 }
 
 static void warn_memory(struct report *report)
@@ -304,7 +306,7 @@ void report_status(struct report *report, bool starting, bool paused,
 	s.promised_pages = m.promised;
 	s.daemon_cpu_usec = report_cpu_usec(report);
 	s.ksmd_cpu_usec = (ksmd_nsec - report->ksmd_start_nsec) / 1000;
-	s.engine = "cpu";
+	checksums_status(report->env.checksums, &s);
 	s.hints = hinting_text(report->env.hinting);
 	s.memory_used = memstat_resident(report->env.root);
 	s.memory_bound = report_memory_bound(report);

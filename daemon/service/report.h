@@ -14,6 +14,7 @@
 #include "kfeat.h"
 
 struct adapt;
+struct checksums;
 struct enrol;
 struct hinting;
 struct knobs;
@@ -36,6 +37,7 @@ struct report_env {
 	const struct enrol *enrol;
 	const struct knobs *knobs;
 	const struct adapt *adapt;
+	const struct checksums *checksums;
 	const struct hinting *hinting;
 	struct placing *placing; /* NULL with one memory node */
 	pid_t ksmd;

@@ -44,11 +44,12 @@ int settings_reload(const struct manager_options *options,
 		return r;
 	}
 	if (new.memory_limit != config->memory_limit ||
-	    new.threads != config->threads)
+	    new.threads != config->threads || new.engine != config->engine)
 		log_notice(
-			"memory_limit and threads take effect at the next start");
+			"memory_limit, threads and engine take effect at the next start");
 	new.memory_limit = config->memory_limit;
 	new.threads = config->threads;
+	new.engine = config->engine;
 	config_clear(config);
 	*config = new;
 	return 0;

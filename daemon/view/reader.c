@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "reader.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -85,31 +86,71 @@ void reader_masks(const struct vmas *vmas, uint64_t base,
 	}
 }
 
-int reader_block(const struct reader *reader, const struct process *process,
-		 uint64_t base, uint64_t *mask, struct worker *worker,
-		 uint32_t crc[READER_BLOCK_PAGES])
+/*
+ * Pages are copied in blocks of one mask word, to one of the places that the
+ * lane's engine works on at a time, or the only one.
+ */
+static_assert(CHECKSUM_BLOCK_PAGES == 64, "a word of a mask is a block");
+
+/* Where block @b is put. */
+static unsigned char *block_area(const struct checksum_lane *lane,
+				 unsigned int b)
+{
+	return lane->area + b % lane->n_blocks * CHECKSUM_BLOCK_BYTES;
+}
+
+int reader_block(const struct process *process, uint64_t base, uint64_t *mask,
+		 unsigned char *area)
 {
 	struct pagemask pages = { .words = { *mask } };
-	const void *list[READER_BLOCK_PAGES];
-	uint32_t out[READER_BLOCK_PAGES];
-	unsigned int n = 0;
 	int r;
 
 	if (!*mask)
 		return 0;
-	r = vmread_region(process, base, &pages, worker->pages);
-	if (r)
-		return r;
-	*mask = pages.words[0];
-	for (unsigned int i = pagemask_next(&pages, 0); i < READER_BLOCK_PAGES;
-	     i = pagemask_next(&pages, i + 1))
-		list[n++] = worker->pages + i * PAGE_BYTES;
-	reader->engine->pages(list, n, out);
-	n = 0;
-	for (unsigned int i = pagemask_next(&pages, 0); i < READER_BLOCK_PAGES;
-	     i = pagemask_next(&pages, i + 1))
-		crc[i] = out[n++];
-	return 0;
+	r = vmread_region(process, base, &pages, area);
+	if (!r)
+		*mask = pages.words[0];
+	return r;
+}
+
+/* Have the pages of @mask in @area checksummed into @crc. */
+static void block_submit(struct checksum_lane *lane, uint64_t mask,
+			 const unsigned char *area, uint32_t *crc)
+{
+	struct checksum_item items[CHECKSUM_BLOCK_PAGES];
+	size_t n = 0;
+
+	for (; mask; mask &= mask - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(mask);
+
+		items[n++] = (struct checksum_item){
+			.page = area + i * PAGE_BYTES,
+			.ret = &crc[i],
+		};
+	}
+	lane->engine->submit(lane, items, n);
+}
+
+/* Copy the pages of @read and checksum them into @crc. *@read loses what could
+ * not be read. */
+static int region_read(const struct process *process, uint64_t base,
+		       struct worker *worker, struct pagemask *read,
+		       uint32_t crc[REGION_PAGES])
+{
+	struct checksum_lane *lane = worker->lane;
+	int r = 0;
+
+	for (unsigned int b = 0; !r && b < PAGEMASK_WORDS; b++) {
+		unsigned char *area = block_area(lane, b);
+
+		r = reader_block(process, base + b * CHECKSUM_BLOCK_BYTES,
+				 &read->words[b], area);
+		if (!r)
+			block_submit(lane, read->words[b], area,
+				     &crc[b * CHECKSUM_BLOCK_PAGES]);
+	}
+	lane->engine->reap(lane); /* also where the rest is not to be had */
+	return r;
 }
 
 /* Sort the pages of a region: what must be read, what is known already. */
@@ -160,14 +201,9 @@ int reader_look(const struct reader *reader, const struct process *process,
 	if (r)
 		return r > 0 ? READER_GONE : r;
 	look_plan(reader, worker->pagemap, merged, look, &read);
-	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
-		r = reader_block(reader, process,
-				 base + b * READER_BLOCK_PAGES * PAGE_BYTES,
-				 &read.words[b], worker,
-				 &look->crc[b * READER_BLOCK_PAGES]);
-		if (r)
-			return r > 0 ? READER_GONE : r;
-	}
+	r = region_read(process, base, worker, &read, look->crc);
+	if (r)
+		return r > 0 ? READER_GONE : r;
 	for (unsigned int i = pagemask_next(&read, 0); i < REGION_PAGES;
 	     i = pagemask_next(&read, i + 1)) {
 		pagemask_set(&look->checked, i);
@@ -179,19 +215,24 @@ int reader_look(const struct reader *reader, const struct process *process,
 	return 0;
 }
 
-/* The second look at the pages of one block that are in the worker's hands. */
+/*
+ * The second look at the pages of one block that are in the worker's hands.
+ * The CPU's, whatever the engine: it has to read each page for the strong hash
+ * anyway, and the few candidates are in its cache.
+ */
 static void block_settle(const struct reader *reader,
 			 const struct worker *worker, unsigned int block,
-			 const uint32_t *crc, struct pagemask *pages,
-			 struct reader_settle *settle)
+			 struct pagemask *pages, struct reader_settle *settle)
 {
-	unsigned int first = block * READER_BLOCK_PAGES;
+	unsigned int first = block * CHECKSUM_BLOCK_PAGES;
 
 	for (unsigned int i = pagemask_next(pages, first);
-	     i < first + READER_BLOCK_PAGES; i = pagemask_next(pages, i + 1)) {
-		const void *page = worker->pages + (i - first) * PAGE_BYTES;
+	     i < first + CHECKSUM_BLOCK_PAGES;
+	     i = pagemask_next(pages, i + 1)) {
+		const void *page = worker->lane->area +
+				   (i - first) * PAGE_BYTES;
 
-		if (crc[i - first] != settle->crc[i]) {
+		if (checksum_page(page) != settle->crc[i]) {
 			pagemask_clear(pages, i);
 			continue;
 		}
@@ -211,7 +252,6 @@ int reader_settle(const struct reader *reader, const struct process *process,
 		  struct reader_settle *settle)
 {
 	struct pagemask pages = settle->pages;
-	uint32_t crc[READER_BLOCK_PAGES];
 	int r = pagemap_read(process, base, worker->pagemap);
 
 	if (r)
@@ -223,12 +263,11 @@ int reader_settle(const struct reader *reader, const struct process *process,
 	memset(&settle->zero, 0, sizeof(settle->zero));
 	memset(&settle->shared, 0, sizeof(settle->shared));
 	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
-		r = reader_block(reader, process,
-				 base + b * READER_BLOCK_PAGES * PAGE_BYTES,
-				 &pages.words[b], worker, crc);
+		r = reader_block(process, base + b * CHECKSUM_BLOCK_BYTES,
+				 &pages.words[b], worker->lane->area);
 		if (r)
 			return r > 0 ? READER_GONE : r;
-		block_settle(reader, worker, b, crc, &pages, settle);
+		block_settle(reader, worker, b, &pages, settle);
 	}
 	settle->pages = pages;
 	return 0;

@@ -24,7 +24,6 @@ struct pfnset;
 
 /* Shared by all workers; does not change while they run. */
 struct reader {
-	const struct checksum_engine *engine;
 	struct strong_key key;
 	struct pfnset *seen; /* frames of this round */
 	bool pagemap_scan;
@@ -67,20 +66,12 @@ int reader_look(const struct reader *reader, const struct process *process,
 		struct worker *worker, struct look *look);
 
 /*
- * Pages are copied and checksummed in blocks of one mask word, 256 KiB: what
- * was just copied is still in the second-level cache then, and a checksum of
- * it takes 90 ns instead of 150 (tests/bench/crc.c).
+ * Copy the pages of @mask, a block of CHECKSUM_BLOCK_PAGES that begins at
+ * @base, to @area. *@mask loses what could not be read. 0, a positive value
+ * where the process has gone, or negative errno.
  */
-#define READER_BLOCK_PAGES 64U
-
-/*
- * Copy the pages of @mask, a block that begins at @base, to the front of
- * worker->pages, and checksum them into @crc. *@mask loses what could not be
- * read. 0, a positive value where the process has gone, or negative errno.
- */
-int reader_block(const struct reader *reader, const struct process *process,
-		 uint64_t base, uint64_t *mask, struct worker *worker,
-		 uint32_t crc[READER_BLOCK_PAGES]);
+int reader_block(const struct process *process, uint64_t base, uint64_t *mask,
+		 unsigned char *area);
 
 /* Candidates of one region, for the second look. */
 struct reader_settle {

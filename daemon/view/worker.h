@@ -8,11 +8,14 @@
 
 #include <ksmd-plus/types.h>
 
+struct checksum_engine;
+struct checksum_lane;
+
 struct worker {
-	unsigned char *pages; /* REGION_BYTES, page-aligned */
+	struct checksum_lane *lane; /* pages are copied to its area */
 	uint64_t pagemap[REGION_PAGES];
 };
 
-/* Memory for @ret->pages, not resident before it is used. 0 or -ENOMEM. */
-int worker_open(struct worker *ret);
+/* A lane of @engine, which outlives the worker. 0 or negative errno. */
+int worker_open(const struct checksum_engine *engine, struct worker *ret);
 void worker_close(struct worker *worker);

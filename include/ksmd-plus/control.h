@@ -11,6 +11,8 @@
  *   PagesSaved t, BytesSaved t, ZeroPages t, PromisedPages t
  *   DaemonCpuUSec t, KsmdCpuUSec t: CPU since the daemon started
  *   Engine s, Hints s
+ *   EngineDetail s: how the engine does, a sentence or ""
+ *   EngineCounters a(st): a stable name such as "batches", and a number
  *   MemoryUsed t, MemoryBound t: bytes, of the daemon
  *   Activity s: what is being done and why, a sentence
  *   Targets a(ssut): name, mode, processes, bytes saved

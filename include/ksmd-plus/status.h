@@ -57,6 +57,14 @@ struct numa_status {
 	size_t n_processes;
 };
 
+/* A number with a stable name, for scripts. */
+struct status_counter {
+	const char *name;
+	uint64_t value;
+};
+
+#define STATUS_COUNTERS_MAX 24
+
 struct daemon_status {
 	enum daemon_state state;
 	uint64_t pages_saved; /* pages_sharing + zero pages, settled */
@@ -65,6 +73,9 @@ struct daemon_status {
 	uint64_t daemon_cpu_usec; /* with the injector, since start */
 	uint64_t ksmd_cpu_usec; /* since the daemon started */
 	const char *engine;
+	char engine_detail[160]; /* a sentence, or "" */
+	struct status_counter counters[STATUS_COUNTERS_MAX]; /* of the engine */
+	size_t n_counters;
 	const char *hints;
 	uint64_t memory_used; /* bytes, resident set of the daemon */
 	uint64_t memory_bound; /* bytes it promises to stay below */

@@ -54,10 +54,7 @@ __attribute__((target("+crc"))) static uint64_t plain_crc(const void *page)
 
 static uint64_t engine_crc(const void *page)
 {
-	uint32_t crc;
-
-	checksum_cpu.pages(&page, 1, &crc);
-	return crc;
+	return checksum_page(page);
 }
 
 static uint64_t xxh3(const void *page)

@@ -14,10 +14,7 @@ static _Alignas(4096) unsigned char pages[PAGES][PAGE_BYTES];
 
 static uint32_t crc_of(const void *page)
 {
-	uint32_t crc = 0;
-
-	checksum_cpu.pages(&page, 1, &crc);
-	return crc;
+	return checksum_page(page);
 }
 
 /* RFC 3720's definition, bit by bit. */
@@ -78,22 +75,39 @@ static void fill(unsigned char *page, uint64_t seed)
 
 static void test_many_at_once_are_each_their_own(void **state)
 {
-	const void *list[PAGES];
+	struct checksum_item list[PAGES];
+	struct checksum_lane *lane;
 	uint32_t crc[PAGES + 1];
 
 	(void)state;
+	assert_int_equal(checksum_cpu.lane_new(&checksum_cpu, &lane), 0);
 	for (size_t i = 0; i < PAGES; i++) {
 		fill(pages[i], i);
-		list[i] = pages[PAGES - 1 - i];
+		list[i].page = pages[PAGES - 1 - i];
+		list[i].ret = &crc[i];
 	}
 	for (size_t n = 0; n <= PAGES; n++) {
 		memset(crc, 0xA5, sizeof(crc));
-		checksum_cpu.pages(list, n, crc);
+		checksum_cpu.submit(lane, list, n);
+		checksum_cpu.reap(lane);
 		assert_int_equal(crc[n], 0xA5A5A5A5U);
 		for (size_t i = 0; i < n; i++)
-			assert_int_equal(crc[i], crc_by_definition(list[i],
+			assert_int_equal(crc[i], crc_by_definition(list[i].page,
 								   PAGE_BYTES));
 	}
+	checksum_cpu.lane_free(lane);
+}
+
+/* What a device has begun the CPU can end, at any byte. */
+static void test_a_checksum_can_be_continued(void **state)
+{
+	(void)state;
+	fill(pages[0], 7);
+	for (size_t n = 0; n <= PAGE_BYTES; n += n % 64 ? 1 : 63)
+		assert_int_equal(checksum_page_rest(pages[0], n,
+						    crc_by_definition(pages[0],
+								      n)),
+				 crc_of(pages[0]));
 }
 
 /* Each byte counts, wherever it stands. */
@@ -166,6 +180,7 @@ int main(void)
 			test_pages_have_the_checksums_of_the_accelerator),
 		cmocka_unit_test(test_short_vectors),
 		cmocka_unit_test(test_many_at_once_are_each_their_own),
+		cmocka_unit_test(test_a_checksum_can_be_continued),
 		cmocka_unit_test(test_one_byte_makes_a_page_no_page_of_zeros),
 		cmocka_unit_test(test_strong_hash_depends_on_page_and_key),
 		cmocka_unit_test(

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "checksum.h"
+
 #define N_JOBS 2000
 
 struct count_job {
@@ -50,8 +52,8 @@ static void count_run(struct job *job, struct worker *worker)
 	j->n_run++;
 	j->wrong_thread |= pthread_equal(pthread_self(), loop_thread);
 	/* what a worker has is its own, all of it */
-	worker->pages[0]++;
-	worker->pages[REGION_BYTES - 1] = worker->pages[0];
+	worker->lane->area[0]++;
+	worker->lane->area[REGION_BYTES - 1] = worker->lane->area[0];
 	memset(worker->pagemap, (int)j->n_run, sizeof(worker->pagemap));
 	atomic_fetch_add(j->total, 1);
 }
@@ -97,7 +99,7 @@ static void run_all(unsigned int n_threads)
 	struct count_job *jobs = jobs_make(N_JOBS, &total);
 	struct pool *pool;
 
-	assert_int_equal(pool_new(event, n_threads, &pool), 0);
+	assert_int_equal(pool_new(event, n_threads, &checksum_cpu, &pool), 0);
 	assert_int_equal(pool_threads(pool), n_threads);
 	for (size_t i = 0; i < N_JOBS; i++)
 		pool_submit(pool, &jobs[i].job);
@@ -136,7 +138,7 @@ static void test_a_job_may_submit_itself_again(void **state)
 	struct pool *pool;
 
 	(void)state;
-	assert_int_equal(pool_new(event, 2, &pool), 0);
+	assert_int_equal(pool_new(event, 2, &checksum_cpu, &pool), 0);
 	for (size_t i = 0; i < 100; i++) {
 		jobs[i].again = pool;
 		pool_submit(pool, &jobs[i].job);
@@ -189,7 +191,7 @@ static void test_freed_with_work_to_do(void **state)
 	assert_int_equal(pipe(said), 0);
 	slow.wait_fd = wait[0];
 	slow.said_fd = said[1];
-	assert_int_equal(pool_new(event, 1, &pool), 0);
+	assert_int_equal(pool_new(event, 1, &checksum_cpu, &pool), 0);
 	pool_submit(pool, &slow.job);
 	assert_int_equal(read(said[0], &c, 1), 1);
 	for (size_t i = 0; i < 50; i++)
@@ -219,7 +221,7 @@ static void test_freed_with_nothing_to_do(void **state)
 	(void)state;
 	assert_null(pool_free(NULL));
 	for (unsigned int n = 1; n < 9; n++) {
-		assert_int_equal(pool_new(event, n, &pool), 0);
+		assert_int_equal(pool_new(event, n, &checksum_cpu, &pool), 0);
 		assert_null(pool_free(pool));
 	}
 	/* its descriptor is not left in the loop */
@@ -253,7 +255,7 @@ static void test_signals_are_the_loops(void **state)
 	sigset_t mask;
 
 	(void)state;
-	assert_int_equal(pool_new(event, 1, &pool), 0);
+	assert_int_equal(pool_new(event, 1, &checksum_cpu, &pool), 0);
 	pool_submit(pool, &job);
 	loop_until(1);
 	assert_true(signal_blocked);

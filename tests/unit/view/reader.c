@@ -21,7 +21,7 @@
 static const struct pagemask none;
 
 static struct root root;
-static struct reader reader = { .engine = &checksum_cpu };
+static struct reader reader;
 static struct worker worker;
 static char *memory; /* one region, aligned */
 
@@ -34,8 +34,8 @@ static int setup(void **state)
 	memory = (char *)(((uintptr_t)p + REGION_BYTES - 1) &
 			  ~(REGION_BYTES - 1));
 	madvise(memory, REGION_BYTES, MADV_NOHUGEPAGE);
-	worker.pages = aligned_alloc(PAGE_BYTES, REGION_BYTES);
-	if (p == MAP_FAILED || !worker.pages)
+	if (p == MAP_FAILED ||
+	    checksum_cpu.lane_new(&checksum_cpu, &worker.lane))
 		return -1;
 	return root_open("", &root) || strong_key_make(&reader.key) ||
 	       pfnset_new(1 << 16, &reader.seen);
@@ -44,7 +44,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	free(worker.pages);
+	checksum_cpu.lane_free(worker.lane);
 	pfnset_free(reader.seen);
 	root_close(&root);
 	return 0;
@@ -95,14 +95,6 @@ static void look_all(const struct process *p, const struct pagemask *merged,
 	assert_int_equal(reader_look(&reader, p, (uintptr_t)memory, merged,
 				     &worker, look),
 			 0);
-}
-
-static uint32_t crc_of(const void *page)
-{
-	uint32_t crc;
-
-	checksum_cpu.pages(&page, 1, &crc);
-	return crc;
 }
 
 static char *page(unsigned int i)
@@ -184,9 +176,9 @@ static void test_a_look_at_a_child(void **state)
 	assert_true(pagemask_test(&look.shared, 3));
 	assert_false(pagemask_test(&look.shared, 500));
 	assert_int_equal(pagemask_count(&look.alias), 0);
-	assert_int_equal(look.crc[3], crc_of(page(3)));
+	assert_int_equal(look.crc[3], checksum_page(page(3)));
 	memset(page(500), 8, PAGE_BYTES);
-	assert_int_equal(look.crc[500], crc_of(page(500)));
+	assert_int_equal(look.crc[500], checksum_page(page(500)));
 	child_end(pid, &child);
 }
 
@@ -208,7 +200,7 @@ static void test_a_shared_frame_is_read_once_a_round(void **state)
 	look_all(&two, &none, &look);
 	assert_true(pagemask_test(&look.alias, 3));
 	assert_true(pagemask_test(&look.checked, 3));
-	assert_int_equal(look.crc[3], crc_of(page(3)));
+	assert_int_equal(look.crc[3], checksum_page(page(3)));
 	pfnset_clear(reader.seen);
 	look_all(&two, &none, &look);
 	assert_int_equal(pagemask_count(&look.alias), 0);
@@ -321,7 +313,7 @@ static void test_settle_keeps_what_has_not_changed(void **state)
 	pid = child_begin(&child);
 	pagemask_set_range(&settle.pages, 1, 6);
 	for (unsigned int i = 1; i < 5; i++)
-		settle.crc[i] = crc_of(page(i));
+		settle.crc[i] = checksum_page(page(i));
 	settle.crc[2]++; /* it was another page at the first look */
 	memset(page(4), 1, PAGE_BYTES); /* the child's alone */
 	assert_int_equal(reader_settle(&reader, &child, (uintptr_t)memory,
