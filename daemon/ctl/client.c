@@ -189,6 +189,20 @@ static int read_numa(sd_bus_message *m, struct client_status *s)
 	return client_numa_read(m, &s->numa);
 }
 
+static int read_counters(sd_bus_message *m, struct client_status *s)
+{
+	struct VEC(struct status_counter) rows = { 0 };
+	struct status_counter c;
+	int r = sd_bus_message_enter_container(m, 'a', "(st)");
+
+	while (r >= 0 &&
+	       (r = sd_bus_message_read(m, "(st)", &c.name, &c.value)) > 0)
+		r = vec_push(&rows, c);
+	s->counters = rows.v;
+	s->n_counters = rows.n;
+	return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static const struct {
 	const char *name;
 	const char *type;
@@ -202,6 +216,7 @@ static const struct {
 	P("Version", "s", version),
 	P("State", "s", state),
 	P("Engine", "s", engine),
+	P("EngineDetail", "s", engine_detail),
 	P("Hints", "s", hints),
 	P("Activity", "s", activity),
 	P("PagesSaved", "t", pages_saved),
@@ -216,6 +231,7 @@ static const struct {
 	{ "Targets", "a(ssut)", 0, read_targets },
 	{ "Warnings", "a(ss)", 0, read_warnings },
 	{ "Numa", CONTROL_NUMA, 0, read_numa },
+	{ "EngineCounters", "a(st)", 0, read_counters },
 };
 
 /* A daemon of another version may know more or fewer: both are fine. */
@@ -265,6 +281,7 @@ int client_get_status(sd_bus *bus, struct client_status *ret)
 		.version = "",
 		.state = "",
 		.engine = "",
+		.engine_detail = "",
 		.hints = "",
 		.activity = "",
 	};
@@ -287,6 +304,7 @@ void client_status_clear(struct client_status *status)
 	free(status->targets);
 	free(status->warnings);
 	client_numa_clear(&status->numa);
+	free(status->counters);
 	sd_bus_message_unref(status->reply);
 	*status = (struct client_status){ 0 };
 }

@@ -19,6 +19,7 @@ struct client_status {
 	const char *version;
 	const char *state;
 	const char *engine;
+	const char *engine_detail;
 	const char *hints;
 	const char *activity;
 	uint64_t pages_saved;
@@ -31,6 +32,8 @@ struct client_status {
 	uint64_t memory_bound;
 	struct target_status *targets;
 	size_t n_targets;
+	struct status_counter *counters;
+	size_t n_counters;
 	struct client_warning {
 		const char *name;
 		const char *sentence;

@@ -60,3 +60,4 @@ void doctor_check_unmergeable(const struct doctor_facts *f,
 			      struct doctor_finding *ret);
 void doctor_check_max_map_count(const struct doctor_facts *f,
 				struct doctor_finding *ret);
+void doctor_check_dsa(const struct doctor_facts *f, struct doctor_finding *ret);

@@ -162,6 +162,7 @@ static const struct {
 	{ "max-map-count", doctor_check_max_map_count },
 	{ "thp", doctor_check_thp },
 	{ "process-ksm", doctor_check_process_ksm },
+	{ "dsa", doctor_check_dsa },
 };
 
 static_assert(ARRAY_SIZE(checks) <= DOCTOR_FINDINGS_MAX, "room for all");

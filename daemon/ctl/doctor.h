@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ksmd-plus/dsa.h>
+
 #include "hints.h"
 #include "kfeat.h"
 
@@ -37,6 +39,7 @@ struct doctor_facts {
 	uint64_t sleep_millisecs;
 	uint64_t merge_across_nodes;
 	bool advisor_on;
+	struct dsa_tree dsa;
 };
 
 struct doctor_finding {

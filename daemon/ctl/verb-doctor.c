@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "client.h"
 #include "doctor.h"
+#include "dsa.h"
 #include "json.h"
 #include "log.h"
 
@@ -106,6 +107,7 @@ static int gather(const struct ctl *ctl, struct doctor_facts *ret)
 	gather_self(&root, &f);
 	gather_knobs(&root, &f);
 	gather_hints(&root, &f);
+	dsa_read(&root, &f.dsa);
 	f.daemon = find_daemon(ctl->socket);
 	*ret = f;
 	return 0;

@@ -78,6 +78,17 @@ static bool has_numa(const struct client_status *s)
 	return s->numa.policy && *s->numa.policy;
 }
 
+/* Names and numbers of an engine that has some. */
+static struct json_object *engine_json(const struct client_status *s)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_add_string(o, "detail", s->engine_detail);
+	for (size_t i = 0; i < s->n_counters; i++)
+		json_add_u64(o, s->counters[i].name, s->counters[i].value);
+	return o;
+}
+
 static struct json_object *status_json(const struct client_status *s)
 {
 	struct json_object *o = json_object_new_object();
@@ -95,6 +106,7 @@ static struct json_object *status_json(const struct client_status *s)
 	json_add_u64(cpu, "ksmd", s->ksmd_cpu_usec);
 	json_object_object_add(o, "cpu_usec", cpu);
 	json_add_string(o, "engine", s->engine);
+	json_object_object_add(o, "engine_state", engine_json(s));
 	json_add_string(o, "hints", s->hints);
 	json_add_u64(memory, "used", s->memory_used);
 	json_add_u64(memory, "bound", s->memory_bound);
@@ -170,6 +182,8 @@ static void print_values(const struct screen *screen,
 	line(screen, "Memory", text);
 	snprintf(text, sizeof(text), "%s; hints: %s", s->engine, s->hints);
 	line(screen, "Engine", text);
+	if (*s->engine_detail)
+		line(screen, "", s->engine_detail);
 	if (!has_numa(s))
 		return;
 	snprintf(text, sizeof(text),

@@ -27,6 +27,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control-numa.h"
+#include "control-values.h"
 #include "listener.h"
 #include "log.h"
 #include "utf8.h"
@@ -56,6 +57,7 @@ struct connection {
 	struct daemon_status status;
 	const char *state;
 	const char *activity;
+	const char *engine_detail;
 	const char *version;
 	char activity_buf[sizeof(((struct daemon_status *)0)->activity)];
 	uint64_t bytes_saved;
@@ -119,60 +121,10 @@ static int find_manager(sd_bus *bus, const char *path, const char *interface,
 			   : "";
 	c->activity = utf8_clean(s->activity, c->activity_buf,
 				 sizeof(c->activity_buf));
+	c->engine_detail = s->engine_detail; /* our own words */
 	c->bytes_saved = s->pages_saved * PAGE_BYTES;
 	*ret = c;
 	return 1;
-}
-
-static int get_targets(sd_bus *bus, const char *path, const char *interface,
-		       const char *property, sd_bus_message *reply,
-		       void *userdata, sd_bus_error *error)
-{
-	const struct daemon_status *s = userdata;
-	char name[256], mode[32];
-	int r;
-
-	(void)bus;
-	(void)path;
-	(void)interface;
-	(void)property;
-	(void)error;
-	r = sd_bus_message_open_container(reply, 'a', "(ssut)");
-	for (size_t i = 0; r >= 0 && i < s->n_targets; i++) {
-		const struct target_status *t = &s->targets[i];
-
-		r = sd_bus_message_append(
-			reply, "(ssut)",
-			utf8_clean(t->name, name, sizeof(name)),
-			utf8_clean(t->mode, mode, sizeof(mode)), t->processes,
-			t->bytes_saved);
-	}
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int get_warnings(sd_bus *bus, const char *path, const char *interface,
-			const char *property, sd_bus_message *reply,
-			void *userdata, sd_bus_error *error)
-{
-	const struct daemon_status *s = userdata;
-	char name[sizeof(s->warnings->name)];
-	char sentence[sizeof(s->warnings->sentence)];
-	int r;
-
-	(void)bus;
-	(void)path;
-	(void)interface;
-	(void)property;
-	(void)error;
-	r = sd_bus_message_open_container(reply, 'a', "(ss)");
-	for (size_t i = 0; r >= 0 && i < s->n_warnings; i++) {
-		const struct warning *w = &s->warnings[i];
-
-		r = sd_bus_message_append(
-			reply, "(ss)", utf8_clean(w->name, name, sizeof(name)),
-			utf8_clean(w->sentence, sentence, sizeof(sentence)));
-	}
-	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int append_process(sd_bus_message *reply, const struct process_status *p)
@@ -279,13 +231,16 @@ static const sd_bus_vtable manager_vtable[] = {
 	SHOW("DaemonCpuUSec", "t", status.daemon_cpu_usec),
 	SHOW("KsmdCpuUSec", "t", status.ksmd_cpu_usec),
 	SHOW("Engine", "s", status.engine),
+	SHOW("EngineDetail", "s", engine_detail),
+	SD_BUS_PROPERTY("EngineCounters", "a(st)", control_values_counters,
+			offsetof(struct connection, status), 0),
 	SHOW("Hints", "s", status.hints),
 	SHOW("MemoryUsed", "t", status.memory_used),
 	SHOW("MemoryBound", "t", status.memory_bound),
 	SHOW("Activity", "s", activity),
-	SD_BUS_PROPERTY("Targets", "a(ssut)", get_targets,
+	SD_BUS_PROPERTY("Targets", "a(ssut)", control_values_targets,
 			offsetof(struct connection, status), 0),
-	SD_BUS_PROPERTY("Warnings", "a(ss)", get_warnings,
+	SD_BUS_PROPERTY("Warnings", "a(ss)", control_values_warnings,
 			offsetof(struct connection, status), 0),
 	SD_BUS_PROPERTY("Numa", CONTROL_NUMA, control_numa_get,
 			offsetof(struct connection, status.numa), 0),

@@ -18,6 +18,8 @@ EXPECTED = {
     "opt/share/man/man8/ksmd-plus.8", "opt/share/man/man5/ksmd-plus.conf.5",
     "opt/share/man/man1/ksmd-plusctl.1",
     "opt/share/bash-completion/completions/ksmd-plusctl",
+    "opt/share/ksmd-plus/ksmd-plus-dsa.sh",
+    "opt/share/ksmd-plus/60-ksmd-plus-dsa.rules",
     "usr/lib/systemd/system/ksmd-plus.service", CONF,
 }
 

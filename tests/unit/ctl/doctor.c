@@ -107,6 +107,34 @@ static void all_is_well(void **state)
 	assert_true(n_findings >= 20);
 }
 
+/* Each step to a queue that programs can use says what the next one is. */
+static void an_accelerator_says_what_it_lacks(void **state)
+{
+	struct doctor_facts f = fine;
+	struct dsa_tree *t = &f.dsa;
+
+	(void)state;
+	examine(&f);
+	assert_null(find("dsa"));
+	t->n_pci = 1;
+	expect(&f, "dsa", DOCTOR_NOTE, "no driver");
+	assert_string_equal(find("dsa")->remedy, "modprobe idxd");
+	t->n_devices = 1;
+	expect(&f, "dsa", DOCTOR_NOTE, "no work queue");
+	assert_non_null(strstr(find("dsa")->remedy, "accel-config"));
+	t->n_enabled = t->n_no_pasid = 1;
+	expect(&f, "dsa", DOCTOR_NOTE, "PASID");
+	assert_non_null(strstr(find("dsa")->remedy, "intel_iommu=on,sm_on"));
+	t->n_no_pasid = 0;
+	t->n_queues = 1;
+	t->queues[0].can_crc = true;
+	expect(&f, "dsa", DOCTOR_OK, "1 work queue");
+	t->read_only = true;
+	expect(&f, "dsa", DOCTOR_NOTE, "read-only");
+	strcpy(t->odd, "wq0.0/type");
+	expect(&f, "dsa", DOCTOR_NOTE, "wq0.0/type");
+}
+
 /* Whatever is wrong: no empty sentence, none cut off, no double name. */
 static void sentences_are_whole(void **state)
 {
@@ -419,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_well),
+		cmocka_unit_test(an_accelerator_says_what_it_lacks),
 		cmocka_unit_test(sentences_are_whole),
 		cmocka_unit_test(no_ksm),
 		cmocka_unit_test(read_only_sys),
