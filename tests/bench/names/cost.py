@@ -87,13 +87,18 @@ def holds(bench):
                               f"the longest: {longest} us"))
 
 
-def crc(bench):
-    """tests/bench/crc measures and prints by itself."""
-    out = subprocess.run([str(harness.BUILD / "tests/bench/crc")], check=True,
-                         capture_output=True, text=True, timeout=60).stdout
-    print(f"\n{out}")
-    bench.numbers = {"lines": out.splitlines()}
+def program(name):
+    """One of tests/bench/*.c: it measures and prints by itself."""
+    def run(bench):
+        path = harness.BUILD / "tests/bench" / name
+        if not path.exists():
+            raise harness.Skip(f"{name} is not built")
+        out = subprocess.run([str(path)], check=True, capture_output=True,
+                             text=True, timeout=120).stdout
+        print(f"\n{out}")
+        bench.numbers = {"lines": out.splitlines()}
+    return run
 
 
 BENCHMARKS = {"neighbour": (130, neighbour), "holds": (60, holds),
-              "crc": (10, crc)}
+              "crc": (10, program("crc")), "engine": (20, program("engine"))}
