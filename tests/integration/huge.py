@@ -22,7 +22,7 @@ HASTE = {"enabled": "always", "defrag": "always", "khugepaged/defrag": "1",
          "khugepaged/alloc_sleep_millisecs": "10",
          "khugepaged/pages_to_scan": "65536"}
 SIZE_MIB = 64
-WATCH_SECONDS = 10 if harness.FAST else 20
+WATCH_SECONDS = 12
 
 
 def chosen(text):

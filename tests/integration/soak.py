@@ -19,7 +19,7 @@ from pathlib import Path
 import harness
 from harness import check, wait_for
 
-SECONDS = int(os.environ.get("SOAK_SECONDS", "90"))
+SECONDS = int(os.environ.get("SOAK_SECONDS", "60"))
 ROUNDS = 4
 AT_ONCE = 12                    # processes that churn
 # What an allocator may keep of what was free before.
