@@ -64,6 +64,9 @@ static void fake_status(void *userdata, struct daemon_status *ret)
 		.daemon_cpu_usec = 4000,
 		.ksmd_cpu_usec = 5000,
 		.engine = "cpu",
+		.engine_detail = "portal, 1 queue",
+		.counters = { { "batches", 7 }, { "put-aside", 1ULL << 40 } },
+		.n_counters = 2,
 		.hints = "off",
 		.memory_used = 1 << 20,
 		.memory_bound = 2 << 20,
@@ -250,6 +253,7 @@ static void client_properties(void)
 	check_string(bus, "Version", KSMD_PLUS_VERSION);
 	check_string(bus, "State", "merging");
 	check_string(bus, "Engine", "cpu");
+	check_string(bus, "EngineDetail", "portal, 1 queue");
 	check_string(bus, "Hints", "off");
 	check_string(bus, "Activity", "merging, because ?[31mso");
 	CHECK(get_u64(bus, "PagesSaved") == 12);
@@ -286,6 +290,31 @@ static void properties_are_shown(void **state)
 {
 	(void)state;
 	assert_int_equal(run_client(client_properties), 0);
+}
+
+static void client_counters(void)
+{
+	sd_bus *bus = client();
+	sd_bus_message *m = NULL;
+	const char *name;
+	uint64_t value;
+
+	CHECK(sd_bus_get_property(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
+				  "EngineCounters", NULL, &m, "a(st)") >= 0);
+	CHECK(sd_bus_message_enter_container(m, 'a', "(st)") > 0);
+	CHECK(sd_bus_message_read(m, "(st)", &name, &value) > 0);
+	CHECK(!strcmp(name, "batches") && value == 7);
+	CHECK(sd_bus_message_read(m, "(st)", &name, &value) > 0);
+	CHECK(!strcmp(name, "put-aside") && value == 1ULL << 40);
+	CHECK(sd_bus_message_read(m, "(st)", &name, &value) == 0);
+	sd_bus_message_unref(m);
+	sd_bus_close_unref(bus);
+}
+
+static void an_engine_has_counters(void **state)
+{
+	(void)state;
+	assert_int_equal(run_client(client_counters), 0);
 }
 
 static void client_get_all(void)
@@ -721,6 +750,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(properties_are_shown),
+		TEST(an_engine_has_counters),
 		TEST(get_all_asks_once),
 		TEST(processes_are_listed),
 		TEST(root_may_change),
