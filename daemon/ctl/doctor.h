@@ -45,7 +45,7 @@ struct doctor_facts {
 struct doctor_finding {
 	const char *check; /* a stable name, for scripts */
 	enum doctor_level level;
-	char finding[320];
+	char finding[448];
 	char remedy[320]; /* or "" */
 };
 
