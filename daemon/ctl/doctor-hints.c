@@ -34,7 +34,7 @@ void doctor_check_hints(const struct doctor_facts *f,
 	case HOOK_TRACEPOINT:
 		doctor_say(
 			ret, DOCTOR_NOTE,
-			"Reads of files can be seen at the tracepoints of system calls, each of which takes about 0.06 us longer then, and a read into watched memory about 0.5 us; " SPARE
+			"Reads of files can be seen at the tracepoints of system calls, each of which takes about 0.06 us longer then, and a read into watched memory 0.5 to 3.5 us; " SPARE
 			" (%s).",
 			hints->why);
 		return;
