@@ -161,17 +161,45 @@ static const char *keeper_rule(const struct rule_subject *subject)
 }
 
 /* What no target can override; NULL if there is no such reason. */
-static const char *never_rule(const struct rule_subject *subject)
+static const char *never_rule(const struct rule_subject *subject,
+			      enum reason *ret_reason)
 {
-	if (subject->pid == 1)
+	const char *keeper = keeper_rule(subject);
+
+	if (subject->pid == 1) {
+		*ret_reason = REASON_PID_1;
 		return "built-in: PID 1";
-	if (subject->kernel_thread)
+	}
+	if (subject->kernel_thread) {
+		*ret_reason = REASON_KERNEL_THREAD;
 		return "built-in: kernel thread";
-	if (subject->ourselves)
+	}
+	if (subject->ourselves) {
+		*ret_reason = REASON_OURSELVES;
 		return "built-in: part of ksmd-plus";
-	if (subject->not_dumpable)
+	}
+	if (subject->not_dumpable) {
+		*ret_reason = REASON_NOT_DUMPABLE;
 		return "built-in: not dumpable";
-	return keeper_rule(subject);
+	}
+	if (keeper)
+		*ret_reason = REASON_KEEPS_SECRETS;
+	return keeper;
+}
+
+/* Why not all of a process in @mode is merged, if the mode is why. */
+static enum reason mode_reason(enum mode mode)
+{
+	switch (mode) {
+	case MODE_EXCLUDE:
+		return REASON_EXCLUDED;
+	case MODE_OBSERVE:
+		return REASON_OBSERVED;
+	case MODE_MANAGED:
+		return REASON_MANAGED;
+	default:
+		return REASON_NONE;
+	}
 }
 
 static bool globs_match(const struct rule_globs *globs, const char *text,
@@ -200,20 +228,25 @@ static bool target_matches(const struct rule_target *target,
 struct rule_verdict rules_judge(const struct rules *rules,
 				const struct rule_subject *subject)
 {
-	const char *never = never_rule(subject);
+	enum reason reason;
+	const char *never = never_rule(subject, &reason);
 
 	if (never)
-		return (struct rule_verdict){ MODE_EXCLUDE, NULL, never };
+		return (struct rule_verdict){ MODE_EXCLUDE, NULL, never,
+					      reason };
 	for (size_t i = 0; i < rules->n_targets; i++) {
 		const struct rule_target *t = &rules->targets[i];
 
 		if (target_matches(t, subject))
-			return (struct rule_verdict){ t->mode, t, t->name };
+			return (struct rule_verdict){ t->mode, t, t->name,
+						      mode_reason(t->mode) };
 	}
 	if (subject->self_registered)
 		return (struct rule_verdict){ MODE_MANAGED, NULL,
-					      "registered its own memory" };
-	return (struct rule_verdict){ MODE_EXCLUDE, NULL, "not named" };
+					      "registered its own memory",
+					      REASON_MANAGED };
+	return (struct rule_verdict){ MODE_EXCLUDE, NULL, "not named",
+				      REASON_NOT_NAMED };
 }
 
 /* FNV-1a */

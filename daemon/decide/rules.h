@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <ksmd-plus/reasons.h>
 #include <ksmd-plus/types.h>
 
 enum rule_key {
@@ -66,6 +67,7 @@ struct rule_verdict {
 	enum mode mode;
 	const struct rule_target *target; /* NULL: no target matched */
 	const char *rule; /* static text or the target's name: why */
+	enum reason reason; /* why not everything is merged, if so */
 };
 
 /* The verdict for @subject; cannot fail. */

@@ -13,30 +13,58 @@
 
 /*
  * Flags with which a mapping is left alone, as smaps abbreviates them
- * (fs/proc/task_mmu.c, show_smap_vma_flags()).
+ * (fs/proc/task_mmu.c, show_smap_vma_flags()). Of several the first counts.
  */
-static const char no_flags[][3] = {
-	"sh", "ms", /* shared: ksm_madvise() ignores it */
-	"pf", "io", /* raw frames, device memory */
-	"de", /* VM_DONTEXPAND: drivers' mappings */
-	"ht", /* hugetlb */
-	"mm", /* VM_MIXEDMAP */
-	"dp", /* VM_DROPPABLE, 6.11 */
-	"lo", /* locked: keys, real-time programs */
-	"dd", /* do-not-dump: secrets */
-	"wf", /* wipe-on-fork: secrets, random seeds */
-	"gd", /* VM_GROWSDOWN: stacks */
-	"ss", /* shadow stack */
-	"um", "uw", "ui", /* userfaultfd: its owner watches the pages */
+static const struct {
+	char flag[3];
+	enum reason reason;
+} no_flags[] = {
+	{ "ht", REASON_HUGETLB },
+	{ "pf", REASON_DEVICE }, /* raw frames */
+	{ "io", REASON_DEVICE },
+	{ "de", REASON_DEVICE }, /* VM_DONTEXPAND: drivers' mappings */
+	{ "mm", REASON_DEVICE }, /* VM_MIXEDMAP */
+	{ "sh", REASON_SHARED }, /* ksm_madvise() ignores it */
+	{ "ms", REASON_SHARED },
+	{ "dp", REASON_DROPPABLE }, /* 6.11 */
+	{ "ss", REASON_SHADOW_STACK },
+	{ "lo", REASON_LOCKED }, /* keys, real-time programs */
+	{ "wf", REASON_WIPE_ON_FORK }, /* secrets, random seeds */
+	{ "dd", REASON_DO_NOT_DUMP }, /* secrets */
+	{ "gd", REASON_STACK }, /* VM_GROWSDOWN */
+	{ "um", REASON_USERFAULTFD }, /* its owner watches the pages */
+	{ "uw", REASON_USERFAULTFD },
+	{ "ui", REASON_USERFAULTFD },
 };
 
 struct parse {
 	struct vma vma;
 	bool open; /* a header line was seen */
-	bool private;
-	bool flags_ok;
+	bool flags_seen;
 	bool nohuge;
+	bool private;
+	enum reason special; /* by its name */
+	size_t flag; /* the first of no_flags[]; their number: none */
+	uint64_t anonymous; /* bytes */
+	uint64_t swapped;
 };
+
+/* Where what was parsed goes; either may be NULL. */
+struct sink {
+	struct vmas *vmas;
+	struct vma_classes *classes;
+};
+
+static enum reason parse_reason(const struct parse *p)
+{
+	if (p->special)
+		return p->special;
+	if (p->flag < ARRAY_SIZE(no_flags))
+		return no_flags[p->flag].reason;
+	if (!p->private)
+		return REASON_SHARED;
+	return p->flags_seen ? REASON_NONE : REASON_SPECIAL;
+}
 
 static void flags_parse(const char *text, struct parse *p)
 {
@@ -50,8 +78,8 @@ static void flags_parse(const char *text, struct parse *p)
 			continue;
 		}
 		for (size_t i = 0; i < ARRAY_SIZE(no_flags); i++)
-			if (!memcmp(text, no_flags[i], 2))
-				p->flags_ok = false;
+			if (!memcmp(text, no_flags[i].flag, 2))
+				p->flag = MIN(p->flag, i);
 		if (!memcmp(text, "mg", 2))
 			p->vma.mergeable = true;
 		else if (!memcmp(text, "nh", 2))
@@ -69,12 +97,57 @@ static uint64_t kib_parse(const char *text)
 	return kib * 1024;
 }
 
-static int parse_close(struct parse *p, struct vmas *vmas)
+static void class_add(struct vma_classes *classes, enum reason reason,
+		      const struct parse *p, uint64_t resident)
 {
-	if (!p->open || !p->private || !p->flags_ok || !p->vma.rss)
+	struct vma_class *c = &classes->by[reason];
+
+	c->mappings++;
+	c->bytes += p->vma.end - p->vma.start;
+	c->resident += resident;
+}
+
+/* A mapping of a file is its page cache, and what was written to it. */
+static void classify(const struct parse *p, struct vma_classes *classes)
+{
+	enum reason reason = parse_reason(p);
+
+	if (reason) {
+		class_add(classes, reason, p, p->vma.rss);
+		return;
+	}
+	if (p->swapped)
+		class_add(classes, REASON_SWAPPED, p, p->swapped);
+	if (p->vma.rss > p->anonymous)
+		class_add(classes, REASON_FILE, p, p->vma.rss - p->anonymous);
+	if (p->anonymous)
+		class_add(classes,
+			  p->vma.mergeable ? REASON_REGISTERED
+					   : REASON_CANDIDATE,
+			  p, p->anonymous);
+	if (!p->vma.rss && !p->swapped)
+		class_add(classes, REASON_EMPTY, p, 0);
+}
+
+static int parse_close(struct parse *p, const struct sink *sink)
+{
+	if (!p->open)
+		return 0;
+	if (sink->classes)
+		classify(p, sink->classes);
+	if (!sink->vmas || parse_reason(p) || !p->vma.rss)
 		return 0;
 	p->vma.thp_eligible = p->vma.thp_eligible && !p->nohuge;
-	return vec_push(vmas, p->vma);
+	return vec_push(sink->vmas, p->vma);
+}
+
+/* What the first line of a mapping says of it, beside its flags. */
+static enum reason header_reason(const struct parse *p, const char *line)
+{
+	if (strstr(line, " [v") || p->vma.start >= p->vma.end ||
+	    p->vma.start % PAGE_BYTES || p->vma.end % PAGE_BYTES)
+		return REASON_SPECIAL;
+	return strstr(line, " [stack") ? REASON_STACK : REASON_NONE;
 }
 
 /* A header is "start-end perms offset dev inode name". */
@@ -88,15 +161,33 @@ static bool header_parse(const char *line, struct parse *p)
 	*p = (struct parse){
 		.vma = { .start = start, .end = end },
 		.open = true,
-		.private = strlen(perms) == 4 && perms[3] == 'p' &&
-			   start < end && start % PAGE_BYTES == 0 &&
-			   end % PAGE_BYTES == 0 && !strstr(line, " [stack") &&
-			   !strstr(line, " [v"),
+		.private = strlen(perms) == 4 && perms[3] == 'p',
+		.flag = ARRAY_SIZE(no_flags),
 	};
+	p->special = header_reason(p, line);
 	return true;
 }
 
-int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all)
+/* One line of a mapping, not its first. */
+static void line_parse(const char *line, struct parse *p)
+{
+	if (!strncmp(line, "Rss:", 4)) {
+		p->vma.rss = kib_parse(line + 4);
+	} else if (!strncmp(line, "Anonymous:", 10)) {
+		p->anonymous = kib_parse(line + 10);
+	} else if (!strncmp(line, "Swap:", 5)) {
+		p->swapped = kib_parse(line + 5);
+	} else if (!strncmp(line, "AnonHugePages:", 14)) {
+		p->vma.huge = kib_parse(line + 14);
+	} else if (!strncmp(line, "THPeligible:", 12)) {
+		p->vma.thp_eligible = strchr(line, '1') != NULL;
+	} else if (!strncmp(line, "VmFlags:", 8)) {
+		p->flags_seen = true;
+		flags_parse(line + 8, p);
+	}
+}
+
+static int text_parse(char *text, const struct sink *sink, size_t *ret_n_all)
 {
 	struct parse p = { 0 };
 	char *save = NULL;
@@ -105,38 +196,62 @@ int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all)
 
 	for (char *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
-		if (!strncmp(line, "Rss:", 4)) {
-			p.vma.rss = kib_parse(line + 4);
-		} else if (!strncmp(line, "AnonHugePages:", 14)) {
-			p.vma.huge = kib_parse(line + 14);
-		} else if (!strncmp(line, "THPeligible:", 12)) {
-			p.vma.thp_eligible = strchr(line, '1') != NULL;
-		} else if (!strncmp(line, "VmFlags:", 8)) {
-			p.flags_ok = true;
-			flags_parse(line + 8, &p);
-		} else if (line[0] < 'A' || line[0] > 'Z') {
-			r = parse_close(&p, vmas);
-			if (r)
-				return r;
-			p.open = false;
-			n_all += header_parse(line, &p);
+		if (line[0] >= 'A' && line[0] <= 'Z') {
+			line_parse(line, &p);
+			continue;
 		}
+		r = parse_close(&p, sink);
+		if (r)
+			return r;
+		p.open = false;
+		n_all += header_parse(line, &p);
 	}
 	*ret_n_all = n_all;
-	return parse_close(&p, vmas);
+	return parse_close(&p, sink);
+}
+
+int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all)
+{
+	struct sink sink = { .vmas = vmas };
+
+	return text_parse(text, &sink, ret_n_all);
+}
+
+int vmas_parse_classes(char *text, struct vma_classes *ret)
+{
+	struct vma_classes classes = { 0 };
+	struct sink sink = { .classes = &classes };
+	size_t n_all;
+	int r = text_parse(text, &sink, &n_all);
+
+	if (!r)
+		*ret = classes;
+	return r;
+}
+
+/* 0, VMAS_GONE or negative errno; *ret is to be freed. */
+static int text_read(int proc_dir, char **ret)
+{
+	size_t len;
+	int r = file_read_all(proc_dir, "smaps", ret, &len);
+
+	return r == -ENOENT || r == -ESRCH ? VMAS_GONE : r;
 }
 
 int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
-	int r = file_read_all(proc_dir, "smaps", &text, &len);
+	int r = text_read(proc_dir, &text);
 
-	if (r == -ENOENT || r == -ESRCH)
-		return VMAS_GONE;
-	if (r)
-		return r;
-	return vmas_parse(text, vmas, ret_n_all);
+	return r ? r : vmas_parse(text, vmas, ret_n_all);
+}
+
+int vmas_classify(int proc_dir, struct vma_classes *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = text_read(proc_dir, &text);
+
+	return r ? r : vmas_parse_classes(text, ret);
 }
 
 /* Append [start, end) of @v, with its part of what is present; like parts

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <ksmd-plus/reasons.h>
 #include <ksmd-plus/types.h>
 
 #include "vec.h"
@@ -24,6 +25,17 @@ struct vma {
 };
 
 struct vmas VEC(struct vma);
+
+/* All mappings of a process, by why they do or do not merge. */
+struct vma_class {
+	uint64_t mappings;
+	uint64_t bytes; /* of address space */
+	uint64_t resident; /* bytes; of REASON_SWAPPED those in swap */
+};
+
+struct vma_classes {
+	struct vma_class by[REASON_MAX_];
+};
 
 enum {
 	VMAS_GONE = 1,
@@ -41,11 +53,20 @@ enum {
 int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all);
 
 /*
+ * Sort all mappings into classes. A mapping that is partly in files, in swap
+ * or written to counts in each class with its part.
+ *
+ * Return: 0, VMAS_GONE, or negative errno; on failure *ret is untouched.
+ */
+int vmas_classify(int proc_dir, struct vma_classes *ret);
+
+/*
  * @ranges, which do not overlap, have been marked mergeable: split the mappings accordingly. madvise()
  * may have passed over something silently (facts 2.2): the next vmas_read()
  * knows. 0 or -ENOMEM, then nothing has changed.
  */
 int vmas_mark(struct vmas *vmas, const struct range *ranges, size_t n);
 
-/* vmas_read() from the text of an smaps file; for tests and the fuzzer. */
+/* The same from the text of an smaps file; for tests and the fuzzer. */
 int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all);
+int vmas_parse_classes(char *text, struct vma_classes *ret);

@@ -27,6 +27,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "control-numa.h"
+#include "control-rows.h"
 #include "control-values.h"
 #include "listener.h"
 #include "log.h"
@@ -127,21 +128,6 @@ static int find_manager(sd_bus *bus, const char *path, const char *interface,
 	return 1;
 }
 
-static int append_process(sd_bus_message *reply, const struct process_status *p)
-{
-	char comm[64], target[256], mode[32], rule[256], state[32], note[256];
-
-	return sd_bus_message_append(
-		reply, "(usssssttts)", p->pid,
-		utf8_clean(p->comm, comm, sizeof(comm)),
-		utf8_clean(p->target, target, sizeof(target)),
-		utf8_clean(p->mode, mode, sizeof(mode)),
-		utf8_clean(p->rule, rule, sizeof(rule)),
-		utf8_clean(p->state, state, sizeof(state)), p->tracked_pages,
-		p->enrolled_pages, p->pages_saved,
-		utf8_clean(p->note, note, sizeof(note)));
-}
-
 static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -157,11 +143,28 @@ static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	r = sd_bus_message_new_method_return(m, &reply);
 	if (r < 0)
 		return r;
-	r = sd_bus_message_open_container(reply, 'a', "(usssssttts)");
-	for (size_t i = 0; r >= 0 && i < n; i++)
-		r = append_process(reply, &rows[i]);
+	r = control_append_processes(reply, rows, n);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_explain(sd_bus_message *m, void *userdata,
+			  sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct connection *c = userdata;
+	const struct reason_status *rows;
+	uint32_t pid;
+	size_t n;
+	int r;
+
+	(void)error;
+	r = sd_bus_message_read(m, "u", &pid);
 	if (r >= 0)
-		r = sd_bus_message_close_container(reply);
+		r = sd_bus_message_new_method_return(m, &reply);
+	if (r < 0)
+		return r;
+	c->control->ops->explain(c->control->userdata, pid, &rows, &n);
+	r = control_append_reasons(reply, rows, n);
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
@@ -246,6 +249,8 @@ static const sd_bus_vtable manager_vtable[] = {
 			offsetof(struct connection, status.numa), 0),
 	SD_BUS_METHOD_WITH_ARGS("ListProcesses", SD_BUS_NO_ARGS,
 		SD_BUS_RESULT("a(usssssttts)", processes), method_list, ANYONE),
+	SD_BUS_METHOD_WITH_ARGS("ExplainProcess", SD_BUS_ARGS("u", pid),
+		SD_BUS_RESULT("a(sts)", reasons), method_explain, ANYONE),
 	SD_BUS_METHOD("Pause", NULL, NULL, method_pause, ANYONE),
 	SD_BUS_METHOD("Resume", NULL, NULL, method_resume, ANYONE),
 	SD_BUS_METHOD("Rescan", NULL, NULL, method_rescan, ANYONE),

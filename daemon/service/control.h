@@ -20,6 +20,9 @@ struct control_ops {
 	/* Rows live until the next call of any op. 0 or -ENOMEM. */
 	int (*list)(void *userdata, const struct process_status **ret,
 		    size_t *ret_n);
+	/* Why process @pid merges or does not; rows live as long. */
+	void (*explain)(void *userdata, uint32_t pid,
+			const struct reason_status **ret, size_t *ret_n);
 	void (*pause)(void *userdata);
 	void (*resume)(void *userdata);
 	void (*rescan)(void *userdata);

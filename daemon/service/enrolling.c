@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "enrol.h"
 #include "evidence.h"
+#include "explaining.h"
 #include "log.h"
 #include "track.h"
 #include "vmas.h"
@@ -84,6 +85,10 @@ static void outcome_note(struct enrolling *e, struct watched *w,
 	case INJECT_SKIP:
 		w->skip = outcome->reason ? outcome->reason
 					  : INJECT_REASON_PERMISSION;
+		log_debug("Leaving %s (pid %d) alone [%s]: %s", w->facts.comm,
+			  w->process.id.pid,
+			  reason_text(explaining_of_inject(w->skip))->name,
+			  reason_text(explaining_of_inject(w->skip))->sentence);
 		break;
 	case INJECT_GONE:
 		w->gone = true;

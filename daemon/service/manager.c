@@ -96,6 +96,14 @@ static int op_list(void *userdata, const struct process_status **ret,
 	return report_processes(m->report, ret, ret_n);
 }
 
+static void op_explain(void *userdata, uint32_t pid,
+		       const struct reason_status **ret, size_t *ret_n)
+{
+	const struct manager *m = userdata;
+
+	report_explain(m->report, pid, ret, ret_n);
+}
+
 /* The knobs go back to what they were; ksmd does as its owner set it. */
 static void op_pause(void *userdata)
 {
@@ -140,6 +148,7 @@ static void op_rescan(void *userdata)
 static const struct control_ops control_ops = {
 	.status = op_status,
 	.list = op_list,
+	.explain = op_explain,
 	.pause = op_pause,
 	.resume = op_resume,
 	.rescan = op_rescan,

@@ -13,13 +13,13 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "enrol.h"
+#include "explaining.h"
 #include "hinting.h"
 #include "knobs.h"
 #include "ksm.h"
 #include "memstat.h"
 #include "merge.h"
 #include "placing.h"
-#include "planning.h"
 #include "process.h"
 #include "scan.h"
 #include "track.h"
@@ -42,6 +42,7 @@ struct report {
 	struct target_rows targets;
 	struct process_rows processes;
 	struct warning_rows warnings;
+	struct reason_status reasons[EXPLAINING_MAX];
 };
 
 int report_new(const struct report_env *env, struct report **ret)
@@ -348,33 +349,12 @@ static uint64_t tracked_pages(const struct report *report,
 	return n;
 }
 
-/* Duplicates that are too few for the huge pages they lie in. */
-static bool holds_back(const struct report *report, const struct watched *w)
-{
-	for (size_t i = 0; i < w->regions.n; i++) {
-		const struct region *region =
-			track_region(report->env.track, w->regions.v[i].number);
-
-		if (pagemask_next(&region->duplicate, 0) < REGION_PAGES &&
-		    planning_is_held(region->huge, &region->duplicate))
-			return true;
-	}
-	return false;
-}
-
 static const char *note_of(const struct report *report, const struct watched *w)
 {
-	if (w->skip)
-		return inject_reason_name(w->skip);
-	if (w->last)
-		return inject_reason_name(w->last);
-	if (w->error)
-		return strerror(w->error);
-	if (w->regions_lost)
-		return "not all of it fits into the index";
-	if (holds_back(report, w))
-		return "huge pages with few duplicates are left alone";
-	return "";
+	const char *detail;
+	enum reason reason = explaining_note(report->env.track, w, &detail);
+
+	return *detail ? detail : reason_text(reason)->sentence;
 }
 
 static const char *process_state(const struct watched *w, uint64_t enrolled)
@@ -423,4 +403,19 @@ int report_processes(struct report *report, const struct process_status **ret,
 	*ret = report->processes.v;
 	*ret_n = report->processes.n;
 	return 0;
+}
+
+void report_explain(struct report *report, uint32_t pid,
+		    const struct reason_status **ret, size_t *ret_n)
+{
+	struct watched *const *list;
+	size_t n;
+
+	*ret = report->reasons;
+	*ret_n = 0;
+	list = watch_list(report->env.watch, &n);
+	for (size_t i = 0; i < n; i++)
+		if (list[i] && (uint32_t)list[i]->process.id.pid == pid)
+			*ret_n = explaining_rows(report->env.track, list[i],
+						 report->reasons);
 }

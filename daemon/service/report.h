@@ -53,6 +53,10 @@ void report_status(struct report *report, bool starting, bool paused,
 int report_processes(struct report *report, const struct process_status **ret,
 		     size_t *ret_n);
 
+/* What is known of process @pid; nothing where it is not watched. */
+void report_explain(struct report *report, uint32_t pid,
+		    const struct reason_status **ret, size_t *ret_n);
+
 /* CPU of daemon and injectors so far, in microseconds. */
 uint64_t report_cpu_usec(const struct report *report);
 

@@ -23,6 +23,8 @@
  *     bits, merged pages, of these on its nodes
  * Methods:
  *   ListProcesses() -> a(usssssttts): see struct process_status
+ *   ExplainProcess(u pid) -> a(sts): names of <ksmd-plus/reasons.h>, pages, an
+ *     error of the kernel; empty where the process is not watched
  *   Pause(), Resume(), Rescan()
  */
 #pragma once

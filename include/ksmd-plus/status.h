@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reasons.h"
 #include "types.h"
 
 enum daemon_state {
@@ -99,4 +100,11 @@ struct process_status {
 	uint64_t enrolled_pages;
 	uint64_t pages_saved;
 	const char *note; /* why nothing merges, or "" */
+};
+
+/* Why pages of a process do or do not merge; on the bus sts. */
+struct reason_status {
+	enum reason reason; /* its name on the bus */
+	uint64_t pages; /* 0: not of single pages, or not counted */
+	const char *detail; /* an error of the kernel, or "" */
 };
