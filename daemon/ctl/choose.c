@@ -80,6 +80,9 @@ static bool judge(const struct config *config, const struct choice *choice,
 	subject.ourselves = is_ourselves(f, c->id.pid);
 	verdict = rules_judge(&config->rules, &subject);
 	c->domain = rules_domain(verdict.target);
+	c->mode = verdict.mode;
+	c->reason = verdict.reason;
+	c->target = verdict.target;
 	if (verdict.mode == MODE_EXCLUDE && verdict.target)
 		snprintf(c->why_not, sizeof(c->why_not),
 			 "[target %.40s], mode exclude", verdict.target->name);
@@ -103,7 +106,7 @@ static int visit(const struct root *root, const struct config *config,
 		return PROCESS_GONE;
 	if (st.kernel_thread && !c.named)
 		return 0;
-	r = process_facts_read(root, pid, false, &facts);
+	r = process_facts_read(root, pid, choice->smaps, &facts);
 	if (r)
 		return r;
 	c.id.start_time = st.start_time;

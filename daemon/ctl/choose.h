@@ -20,6 +20,8 @@
 /* What was asked for; several are an "or". Strings are the caller's. */
 struct choice {
 	bool all;
+	/* Also look for mergeable mappings in smaps; see process_facts_read(). */
+	bool smaps;
 	struct VEC(pid_t) pids;
 	struct VEC(const char *) units; /* globs, as in the configuration */
 	struct VEC(const char *) cgroups;
@@ -32,6 +34,9 @@ struct chosen {
 	uint32_t domain;
 	bool named; /* by its pid */
 	char why_not[96]; /* the rule that excludes it; "" */
+	enum mode mode;
+	enum reason reason; /* why not everything is merged, if so */
+	const struct rule_target *target; /* of the configuration, or NULL */
 };
 
 struct chosen_vec VEC(struct chosen);

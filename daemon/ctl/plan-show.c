@@ -117,6 +117,9 @@ static struct json_object *excluded_json(const struct plan_report *r)
 		json_add_u64(o, "pid", (uint64_t)c->id.pid);
 		json_add_string(o, "comm", c->comm);
 		json_add_string(o, "reason", c->why_not);
+		if (c->reason)
+			json_add_string(o, "reason_name",
+					reason_text(c->reason)->name);
 		json_object_array_add(array, o);
 	}
 	return array;
