@@ -24,6 +24,19 @@ def complaints(page):
         yield "no NAME section of the form `name \\- what it does'"
 
 
+def reasons_missing():
+    """Names and sentences of daemon/base/reasons.c that no manual has."""
+    text = (TOP / "man/ksmd-plusctl.1").read_text().replace("\\-", "-")
+    rows = re.findall(r'\{ "([^"]+)",\s*"((?:[^"\\]|\\.)+)"',
+                      (TOP / "daemon/base/reasons.c").read_text())
+    for name, sentence in rows:
+        sentence = sentence.replace('\\"', '"')
+        if f".B {name}\n{sentence}\n" not in text:
+            yield f"reason {name} is not as in reasons.c"
+    if len(rows) < 40:
+        yield f"only {len(rows)} reasons were found"
+
+
 def main():
     if not shutil.which("groff"):
         print("ok manuals # SKIP groff is not installed")
@@ -35,6 +48,8 @@ def main():
         return 1
     for page in pages:
         found = list(complaints(page))
+        if page.name == "ksmd-plusctl.1":
+            found += reasons_missing()
         for line in found:
             print(f"# {line}")
         print(f"not ok {page.name} # {found[0]}" if found

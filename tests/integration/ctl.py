@@ -23,8 +23,8 @@ from harness import check, skip
 
 CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
-VERBS = ("status", "list", "plan", "doctor", "pause", "resume", "rescan")
-NEED_DAEMON = tuple(v for v in VERBS if v not in ("doctor", "plan"))
+VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume", "rescan")
+NEED_DAEMON = tuple(v for v in VERBS if v not in ("doctor", "plan", "explain"))
 LEVELS = ("ok", "note", "warning", "problem")
 
 
@@ -77,7 +77,7 @@ def helps(t):
             check(len(line) <= 80, f"{args}: a line of {len(line)} columns")
     for verb in VERBS:
         check(f"  {verb} " in ctl("--help").stdout, f"{verb} in --help")
-        json_applies = verb in ("status", "list", "plan", "doctor")
+        json_applies = verb in VERBS[:5]
         check(("--json" in ctl(verb, "--help").stdout) == json_applies, verb)
 
 

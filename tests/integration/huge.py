@@ -118,6 +118,8 @@ def little_is_not_worth_a_huge_page(t):
         check(min(left) >= max(huge) - 8, "huge pages were split for little")
         check(any("huge pages" in row["note"] for row in daemon.ctl_json("list")),
               "nobody is told why nothing merges")
+        told = daemon.ctl("explain", "--json", str(targets[0].pid)).stdout
+        check('"huge-held"' in told, "explain does not tell it")
         check(daemon.terminate() == 0, "the daemon's exit status")
 
 

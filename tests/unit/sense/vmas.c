@@ -378,10 +378,74 @@ static void test_marks_split_and_join(void **state)
 	}
 }
 
+/* Of a mapping with @flags, its whole and its only class. */
+static void assert_class(const char *header, const char *flags,
+			 enum reason reason)
+{
+	_cleanup_free_ char *text = NULL;
+	struct vma_classes classes;
+	uint64_t mappings = 0;
+
+	assert_true(asprintf(&text, ENTRY, header, flags) > 0);
+	assert_int_equal(vmas_parse_classes(text, &classes), 0);
+	for (unsigned int i = 0; i < REASON_MAX_; i++)
+		mappings += classes.by[i].mappings;
+	assert_int_equal(mappings, 1);
+	assert_int_equal(classes.by[reason].mappings, 1);
+	assert_int_equal(classes.by[reason].bytes, 2 << 20);
+	assert_int_equal(classes.by[reason].resident, 1 << 20);
+}
+
+static void classes_by_flag(void **state)
+{
+	(void)state;
+	assert_class(USUAL, "rd wr mr mw me ac", REASON_CANDIDATE);
+	assert_class(USUAL, "rd wr mr mw me ac mg", REASON_REGISTERED);
+	assert_class("rw-s 00000000 00:01 7 /memfd:x", "rd wr sh mr ms",
+		     REASON_SHARED);
+	assert_class("rw-s 00000000 00:01 7 /hugepages/x", "rd sh ms ht",
+		     REASON_HUGETLB);
+	assert_class("rw-s 00000000 00:01 7 /dev/x", "rd sh ms pf io de dd",
+		     REASON_DEVICE);
+	assert_class(USUAL, "rd wr lo mg", REASON_LOCKED);
+	assert_class(USUAL, "rd wr dp wf dd", REASON_DROPPABLE);
+	assert_class(USUAL, "rd wr wf dd", REASON_WIPE_ON_FORK);
+	assert_class(USUAL, "rd wr dd", REASON_DO_NOT_DUMP);
+	assert_class(USUAL, "rd wr gd", REASON_STACK);
+	assert_class(USUAL, "rd wr ss", REASON_SHADOW_STACK);
+	assert_class(USUAL, "rd wr um", REASON_USERFAULTFD);
+	assert_class("rw-p 00000000 00:00 0 [stack]", "rd wr gd", REASON_STACK);
+	assert_class("r-xp 00000000 00:00 0 [vdso]", "rd ex de",
+		     REASON_SPECIAL);
+	assert_class("rw-s 00000000 00:01 7 /x", "rd wr", REASON_SHARED);
+}
+
+static void classes_by_part(void **state)
+{
+	char text[] = "10000-20000 rw-p 00000000 08:01 5 /bin/x\n"
+		      "Rss:                  40 kB\n"
+		      "Anonymous:            12 kB\n"
+		      "Swap:                  8 kB\n"
+		      "VmFlags: rd wr mr mw me ac\n"
+		      "30000-40000 rw-p 00000000 00:00 0 \n"
+		      "Rss:                   0 kB\n"
+		      "VmFlags: rd wr mr mw me ac\n";
+	struct vma_classes c;
+
+	(void)state;
+	assert_int_equal(vmas_parse_classes(text, &c), 0);
+	assert_int_equal(c.by[REASON_FILE].resident, 28 << 10);
+	assert_int_equal(c.by[REASON_CANDIDATE].resident, 12 << 10);
+	assert_int_equal(c.by[REASON_SWAPPED].resident, 8 << 10);
+	assert_int_equal(c.by[REASON_EMPTY].mappings, 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(classes_by_flag),
+		TEST(classes_by_part),
 		TEST(test_a_private_mapping_is_taken_in),
 		TEST(test_each_flag_that_keeps_us_away),
 		TEST(test_which_headers_are_left_alone),

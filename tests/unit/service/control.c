@@ -102,6 +102,19 @@ static int fake_list(void *userdata, const struct process_status **ret,
 	return 0;
 }
 
+static void fake_explain(void *userdata, uint32_t pid,
+			 const struct reason_status **ret, size_t *ret_n)
+{
+	static const struct reason_status rows[] = {
+		{ REASON_NO_TWIN, 7, "" },
+		{ REASON_REFUSED, 0, "a reason" },
+	};
+
+	(void)userdata;
+	*ret = rows;
+	*ret_n = pid == 1 ? ARRAY_SIZE(rows) : 0;
+}
+
 static void fake_pause(void *userdata)
 {
 	(void)userdata;
@@ -123,6 +136,7 @@ static void fake_rescan(void *userdata)
 static const struct control_ops ops = {
 	.status = fake_status,
 	.list = fake_list,
+	.explain = fake_explain,
 	.pause = fake_pause,
 	.resume = fake_resume,
 	.rescan = fake_rescan,
@@ -360,10 +374,36 @@ static void client_list(void)
 	sd_bus_close_unref(bus);
 }
 
+static void client_explain(void)
+{
+	sd_bus *bus = client();
+	sd_bus_message *m = NULL;
+	const char *name, *detail;
+	uint64_t pages;
+
+	CHECK(sd_bus_call_method(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
+				 "ExplainProcess", NULL, &m, "u", 1) >= 0);
+	CHECK(sd_bus_message_enter_container(m, 'a', "(sts)") > 0);
+	CHECK(sd_bus_message_read(m, "(sts)", &name, &pages, &detail) > 0);
+	CHECK(!strcmp(name, "no-twin") && pages == 7 && !*detail);
+	CHECK(sd_bus_message_read(m, "(sts)", &name, &pages, &detail) > 0);
+	CHECK(!strcmp(name, "refused") && !strcmp(detail, "a reason"));
+	CHECK(sd_bus_message_read(m, "(sts)", &name, &pages, &detail) == 0);
+	sd_bus_message_unref(m);
+	m = NULL;
+	CHECK(sd_bus_call_method(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
+				 "ExplainProcess", NULL, &m, "u", 2) >= 0);
+	CHECK(sd_bus_message_enter_container(m, 'a', "(sts)") > 0);
+	CHECK(sd_bus_message_at_end(m, 0) > 0);
+	sd_bus_message_unref(m);
+	sd_bus_close_unref(bus);
+}
+
 static void processes_are_listed(void **state)
 {
 	(void)state;
 	assert_int_equal(run_client(client_list), 0);
+	assert_int_equal(run_client(client_explain), 0);
 	server.n_rows = 0;
 	assert_int_equal(run_client(client_list), 0);
 	server.n_rows = 20000;
