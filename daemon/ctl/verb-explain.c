@@ -37,7 +37,10 @@ static void on_complaint(void *userdata, const char *file, unsigned int line,
 			 const char *sentence)
 {
 	(void)userdata;
-	log_warning("%s:%u: %s", file, line, sentence);
+	if (line)
+		log_warning("%s:%u: %s", file, line, sentence);
+	else
+		log_warning("%s: %s", file, sentence);
 }
 
 /* --- what the daemon adds --------------------------------------------------- */

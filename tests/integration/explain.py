@@ -119,7 +119,7 @@ def names_the_rule(t):
               (mode, "here", config, 3), f"{row}")
     _, row = asked("selective")
     check(row["mode"] == "selective" and not row["reasons"], f"{row}")
-    must_have(reasons(p.pid, "--config", "/dev/null"), "not-named")
+    must_have(reasons(p.pid, "--config", config_file(t, "\n")), "not-named")
 
 
 def names_what_is_never_touched(t):
@@ -255,20 +255,6 @@ def names_duplicates_that_are_not_enrolled(t):
     check(harness.marks(targets[0].pid) == 0, "observe has changed something")
 
 
-def names_what_does_not_fit(t):
-    big = t.target("dup", "--size", "768")
-    daemon = t.daemon(t.config("[scan]", "cpu_limit = 1%",
-                               "memory_limit = 1M"))
-    found = {}
-
-    def both():
-        found.update(daemon_reasons(daemon, big))
-        return {"not-looked-at", "index-full"} <= set(found)
-    wait_for(both, 30, "not-looked-at and index-full")
-    for name in ("not-looked-at", "index-full"):
-        must_have(found, name)
-
-
 # --- strangers' names --------------------------------------------------------
 
 def hostile_names_stay_harmless(t):
@@ -321,4 +307,4 @@ if __name__ == "__main__":
                 names_seccomp_where_it_cannot_be_suspended,
                 names_what_keeps_all_from_merging, names_what_becomes_of_pages,
                 names_duplicates_that_are_not_enrolled,
-                names_what_does_not_fit, hostile_names_stay_harmless, usage)
+                hostile_names_stay_harmless, usage)
