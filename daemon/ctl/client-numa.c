@@ -40,9 +40,10 @@ int client_numa_read(sd_bus_message *m, struct numa_status *ret)
 	int r = sd_bus_message_enter_container(m, 'r', CONTROL_NUMA_FIELDS);
 
 	if (r >= 0)
-		r = sd_bus_message_read(m, "ssttu", &ret->policy,
+		r = sd_bus_message_read(m, "ssttttu", &ret->policy,
 					&ret->activity, &ret->moved,
-					&ret->refused,
+					&ret->refused, &ret->rounds,
+					&ret->cpu_usec,
 					&ret->fairness_permyriad);
 	if (r >= 0)
 		r = read_nodes(m, ret);

@@ -59,6 +59,8 @@ static struct json_object *numa_json(const struct numa_status *s)
 	json_add_string(o, "activity", s->activity);
 	json_add_u64(o, "pages_moved", s->moved);
 	json_add_u64(o, "moves_refused", s->refused);
+	json_add_u64(o, "rounds", s->rounds);
+	json_add_u64(o, "cpu_usec", s->cpu_usec);
 	json_object_object_add(o, "fairness",
 			       json_object_new_double(s->fairness_permyriad /
 						      10000.0));

@@ -41,11 +41,11 @@ int control_numa_get(sd_bus *bus, const char *path, const char *interface,
 	(void)error;
 	r = sd_bus_message_open_container(reply, 'r', CONTROL_NUMA_FIELDS);
 	if (r >= 0)
-		r = sd_bus_message_append(reply, "ssttu",
+		r = sd_bus_message_append(reply, "ssttttu",
 					  s->policy ? s->policy : "",
 					  s->activity ? s->activity : "",
-					  s->moved, s->refused,
-					  s->fairness_permyriad);
+					  s->moved, s->refused, s->rounds,
+					  s->cpu_usec, s->fairness_permyriad);
 	if (r >= 0)
 		r = append_nodes(reply, s);
 	if (r >= 0)

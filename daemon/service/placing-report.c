@@ -70,6 +70,7 @@ void placing_report_status(struct placing_report *r, struct numa_status *ret)
 	}
 	ret->moved = r->moved;
 	ret->refused = r->refused;
+	ret->rounds = r->rounds;
 	ret->fairness_permyriad = (uint32_t)(r->fairness * 10000 + 0.5);
 	ret->nodes = r->nodes;
 	ret->n_nodes = r->n_nodes;

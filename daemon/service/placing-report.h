@@ -15,6 +15,7 @@ struct placing_report {
 	struct placeds processes; /* of the last round, by pid */
 	uint64_t moved;
 	uint64_t refused;
+	uint64_t rounds;
 	double fairness;
 	uint32_t n_slices; /* numbers below are of one in so many */
 	struct numa_node_status nodes[TOPOLOGY_NODES];

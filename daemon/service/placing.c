@@ -91,6 +91,7 @@ static void spend(struct placing *p, uint64_t cpu_usec)
 /* Of all slices. */
 static void round_end(struct placing *p)
 {
+	p->report.rounds++;
 	if (p->n_moved) {
 		log_info("Moved %" PRIu64
 			 " merged pages to the memory nodes of their users",
@@ -437,6 +438,7 @@ void placing_status(struct placing *p, struct numa_status *ret)
 	else
 		ret->activity = "merged pages are where they should be";
 	placing_report_status(&p->report, ret);
+	ret->cpu_usec = p->cpu_usec;
 }
 
 int placing_new(const struct placing_env *env, struct placing **ret)

@@ -17,7 +17,7 @@
  *   Activity s: what is being done and why, a sentence
  *   Targets a(ssut): name, mode, processes, bytes saved
  *   Warnings a(ss): a stable name such as "knob-foreign", and a sentence
- *   Numa (ssttua(ut)a(uttt)): where merged pages live; see struct numa_status.
+ *   Numa (ssttttua(ut)a(uttt)): where merged pages live; see struct numa_status.
  *     Policy ("" with one memory node), activity, pages moved, moves refused,
  *     fairness in 1/10000; node and merged pages on it; pid, its nodes as
  *     bits, merged pages, of these on its nodes
@@ -34,5 +34,5 @@
 #define CONTROL_PATH	    "/org/ksmdplus1"
 #define CONTROL_INTERFACE   "org.ksmdplus1.Manager"
 
-#define CONTROL_NUMA_FIELDS "ssttua(ut)a(uttt)"
+#define CONTROL_NUMA_FIELDS "ssttttua(ut)a(uttt)"
 #define CONTROL_NUMA	    "(" CONTROL_NUMA_FIELDS ")"

@@ -51,6 +51,8 @@ struct numa_status {
 	const char *activity; /* a sentence */
 	uint64_t moved; /* pages, since the start */
 	uint64_t refused; /* moves that the kernel or a full node refused */
+	uint64_t rounds; /* looks at who maps what that are done */
+	uint64_t cpu_usec; /* spent on all this */
 	uint32_t fairness_permyriad; /* least slowdown by the greatest */
 	const struct numa_node_status *nodes;
 	size_t n_nodes;
