@@ -19,8 +19,6 @@
 /* A node is full below this part of it: 1/20. */
 #define ROOM_SHARE 20
 
-#define NODE_UNKNOWN -1 /* no block, or one that two nodes share */
-
 struct node_numbers VEC(int8_t);
 
 struct topology {
@@ -30,14 +28,15 @@ struct topology {
 	struct node_numbers cpus;
 };
 
-/* Grow @numbers up to @at, and set it; two nodes for one are unknown. */
+/* Grow @numbers up to @at, and set it. */
 static int number_set(struct node_numbers *numbers, uint64_t at, int node)
 {
 	while (numbers->n <= at)
-		if (vec_push(numbers, NODE_UNKNOWN))
+		if (vec_push(numbers, TOPOLOGY_UNKNOWN))
 			return -ENOMEM;
-	numbers->v[at] =
-		(int8_t)(numbers->v[at] == NODE_UNKNOWN ? node : NODE_UNKNOWN);
+	numbers->v[at] = (int8_t)(numbers->v[at] == TOPOLOGY_UNKNOWN
+					  ? node
+					  : TOPOLOGY_SHARED);
 	return 0;
 }
 
@@ -179,12 +178,12 @@ int topology_frame_node(const struct topology *t, uint64_t pfn)
 {
 	uint64_t block = pfn / t->block_pages;
 
-	return block < t->blocks.n ? t->blocks.v[block] : NODE_UNKNOWN;
+	return block < t->blocks.n ? t->blocks.v[block] : TOPOLOGY_UNKNOWN;
 }
 
 int topology_cpu_node(const struct topology *t, uint32_t cpu)
 {
-	return cpu < t->cpus.n ? t->cpus.v[cpu] : NODE_UNKNOWN;
+	return cpu < t->cpus.n ? t->cpus.v[cpu] : TOPOLOGY_UNKNOWN;
 }
 
 uint64_t topology_cpus_nodes(const struct topology *t, const char *list)
@@ -195,7 +194,7 @@ uint64_t topology_cpus_nodes(const struct topology *t, const char *list)
 	while (list_next(&list, &first, &last))
 		for (uint32_t cpu = first; cpu <= last && cpu < t->cpus.n;
 		     cpu++)
-			if (t->cpus.v[cpu] != NODE_UNKNOWN)
+			if (t->cpus.v[cpu] >= 0)
 				nodes |= 1ULL << t->cpus.v[cpu];
 	return nodes;
 }

@@ -3,8 +3,8 @@
  * topology - memory nodes: whose a frame is, whose a CPU is
  *
  * From the kernel's own directories of nodes. A frame's node is that of the
- * memory block it lies in; in a block that two nodes share it is unknown.
- * Nodes without memory have no CPUs here: nothing can live there.
+ * memory block it lies in; in a block that two nodes share it cannot be
+ * told (pagenode can). Nodes without memory have no CPUs here: nothing can live there.
  */
 #pragma once
 
@@ -26,7 +26,13 @@ struct topology *topology_free(struct topology *topology);
 uint64_t topology_nodes(const struct topology *topology);
 unsigned int topology_count(const struct topology *topology);
 
-/* Node number, or -1: unknown. */
+/* Instead of a node number. */
+enum {
+	TOPOLOGY_UNKNOWN = -1, /* nobody's, as far as is known */
+	TOPOLOGY_SHARED = -2, /* in a block of several nodes */
+};
+
+/* Node number, or one of the above. */
 int topology_frame_node(const struct topology *topology, uint64_t pfn);
 int topology_cpu_node(const struct topology *topology, uint32_t cpu);
 

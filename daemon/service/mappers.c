@@ -9,6 +9,7 @@
 #include "files.h"
 #include "frames.h"
 #include "pagemap.h"
+#include "pagenode.h"
 #include "pool.h"
 #include "sharing.h"
 #include "watch.h"
@@ -165,12 +166,22 @@ static int compare_entries(const void *a, const void *b)
 
 /* --- what is to be placed ------------------------------------------------------ */
 
+/* A frame whose node has to be asked for. */
+struct asked {
+	uint64_t pfn;
+	uint32_t first, n; /* of its mappers */
+	uint32_t process; /* through which */
+};
+
+struct asked_pages VEC(struct asked);
+
 struct job_pages {
 	struct placement in;
 	struct placement_process *processes;
 	struct placement_mapper *mappers;
 	struct placement_page *pages;
 	struct placement_share *shares;
+	struct asked_pages asked;
 	struct numbers numbers;
 };
 
@@ -180,20 +191,16 @@ static void pages_clear(struct job_pages *j)
 	free(j->mappers);
 	free(j->pages);
 	free(j->shares);
+	vec_free(&j->asked);
 }
 
 static void page_add(struct mappers *m, struct job_pages *j, uint64_t pfn,
-		     uint32_t first, uint32_t n)
+		     uint32_t first, uint32_t n, int node)
 {
-	int node = topology_frame_node(m->topology, pfn);
 	struct placement_page page = { .frame = pfn, .first = first, .n = n };
 
-	if (node < 0) {
-		m->n_unknown += n;
-		return;
-	}
-	/* the others who map it are not ours to look at */
-	if (n < 2)
+	if (node < 0 || node >= TOPOLOGY_NODES ||
+	    !(topology_nodes(m->topology) >> node & 1))
 		return;
 	page.fixed = n > m->max_sharing;
 	for (uint32_t k = first; k < first + n; k++)
@@ -203,10 +210,63 @@ static void page_add(struct mappers *m, struct job_pages *j, uint64_t pfn,
 	j->pages[j->in.n_pages++] = page;
 }
 
+/* A frame that @n addresses from @first on map. 0 or -ENOMEM. */
+static int frame_add(struct mappers *m, struct job_pages *j, uint64_t pfn,
+		     uint32_t first, uint32_t n)
+{
+	int node = topology_frame_node(m->topology, pfn);
+
+	if (node == TOPOLOGY_UNKNOWN)
+		m->n_unknown += n;
+	/* the others who map it are not ours to look at */
+	if (n < 2)
+		return 0;
+	if (node >= 0) {
+		page_add(m, j, pfn, first, n, node);
+		return 0;
+	}
+	return vec_push(&j->asked,
+			((struct asked){ pfn, first, n,
+					 j->mappers[first].process }));
+}
+
+static int compare_asked(const void *a, const void *b)
+{
+	const struct asked *x = a, *y = b;
+
+	return x->process < y->process ? -1 : x->process > y->process;
+}
+
+/*
+ * Ask for the nodes of up to PAGENODE_MAX pages from @at on through one
+ * process that maps them. How many.
+ */
+static size_t batch_ask(struct mappers *m, struct job_pages *j, size_t at)
+{
+	const struct asked *asked = &j->asked.v[at];
+	uint64_t addresses[PAGENODE_MAX];
+	int nodes[PAGENODE_MAX];
+	size_t n = 0;
+
+	for (; n < PAGENODE_MAX && at + n < j->asked.n; n++) {
+		if (asked[n].process != asked->process)
+			break;
+		addresses[n] = j->mappers[asked[n].first].address;
+	}
+	if (pagenode_ask(&m->processes.v[asked->process].watched->process,
+			 addresses, n, nodes))
+		return n;
+	for (size_t i = 0; i < n; i++)
+		page_add(m, j, asked[i].pfn, asked[i].first, asked[i].n,
+			 nodes[i]);
+	return n;
+}
+
 static int pages_make(struct mappers *m, const struct entries *entries,
 		      struct job_pages *j)
 {
 	size_t n = m->processes.n;
+	int r = 0;
 
 	j->processes = calloc(n + 1, sizeof(*j->processes));
 	j->shares = calloc(n + 1, sizeof(*j->shares));
@@ -225,21 +285,27 @@ static int pages_make(struct mappers *m, const struct entries *entries,
 			.address = entries->v[i].address,
 			.process = entries->v[i].process,
 		};
-	for (size_t i = 0, first = 0; i < entries->n; i++) {
+	for (size_t i = 0, first = 0; !r && i < entries->n; i++) {
 		uint64_t pfn = entries->v[first].pfn;
 
 		if (i + 1 < entries->n && entries->v[i + 1].pfn == pfn)
 			continue;
-		page_add(m, j, pfn, (uint32_t)first, (uint32_t)(i + 1 - first));
+		r = frame_add(m, j, pfn, (uint32_t)first,
+			      (uint32_t)(i + 1 - first));
 		first = i + 1;
 	}
+	if (!r && j->asked.n)
+		qsort(j->asked.v, j->asked.n, sizeof(*j->asked.v),
+		      compare_asked);
+	for (size_t at = 0; !r && at < j->asked.n;)
+		at += batch_ask(m, j, at);
 	j->in.policy = m->policy;
 	j->in.n_nodes = j->numbers.n;
 	j->in.processes = j->processes;
 	j->in.n_processes = n;
 	j->in.mappers = j->mappers;
 	j->in.pages = j->pages;
-	return 0;
+	return r;
 }
 
 /* --- what is to be moved ------------------------------------------------------- */

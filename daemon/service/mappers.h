@@ -67,7 +67,7 @@ struct mappers {
 
 	/* out */
 	uint64_t n_shared; /* mappings of shared pages, in all slices */
-	uint64_t n_unknown; /* ... of frames whose node is not known */
+	uint64_t n_unknown; /* ... of frames in no node's memory, it seems */
 	bool overflow; /* this slice has more than max_entries */
 	uint64_t on_node[TOPOLOGY_NODES]; /* merged pages, of this slice */
 	double fairness; /* as the paper has it, see placement.h */

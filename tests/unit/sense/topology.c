@@ -56,6 +56,7 @@ static void test_frames_and_cpus(void **state)
 	node_add(1, "2", 0, -1); /* without memory: nobody can live there */
 	node_add(2, "4-5", 32, 33);
 	node_add(3, "", 33, 34); /* shares a block with node 2; no CPUs */
+	node_add(0, "0-1,8", 33, 33); /* and with node 0 */
 	assert_int_equal(topology_read(&root, &t), 0);
 	assert_int_equal(topology_nodes(t), 0xd);
 	assert_int_equal(topology_count(t), 3);
@@ -64,8 +65,9 @@ static void test_frames_and_cpus(void **state)
 	assert_int_equal(topology_frame_node(t, 4 * 32768 - 1), 0);
 	assert_int_equal(topology_frame_node(t, 4 * 32768), -1);
 	assert_int_equal(topology_frame_node(t, 32 * 32768), 2);
-	assert_int_equal(topology_frame_node(t, 33 * 32768), -1);
+	assert_int_equal(topology_frame_node(t, 33 * 32768), -2);
 	assert_int_equal(topology_frame_node(t, 34 * 32768), 3);
+	assert_int_equal(topology_frame_node(t, 34 * 32768 - 1), -2);
 	assert_int_equal(topology_frame_node(t, 35 * 32768), -1);
 	assert_int_equal(topology_frame_node(t, UINT64_MAX), -1);
 
