@@ -176,6 +176,13 @@ $(B)/tests/sim/%: tests/sim/%.c $(call layer_archives,decide)
 		-o $@ $(filter %.c,$^) $(call layer_archives,decide) \
 		$(ALL_LDFLAGS) $(call pkg_libs,cmocka)
 
+# What placement decides, without a machine that has several nodes.
+$(B)/tests/bench/placing: tests/bench/placing.c $(call layer_archives,decide)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(call layer_includes,decide) -o $@ $< \
+		$(call layer_archives,decide) $(ALL_LDFLAGS)
+
 # Benchmarks of an engine see no more than engines do.
 $(B)/tests/bench/%: tests/bench/%.c $(call layer_archives,checksum)
 	@mkdir -p $(@D)

@@ -35,7 +35,8 @@ import measuring        # noqa: E402
 import table            # noqa: E402
 
 # A module in names/ for each family, in the order of the table.
-FAMILIES = ("merge", "rivals", "real", "life", "cost", "race", "plan", "hints")
+FAMILIES = ("merge", "rivals", "real", "life", "cost", "race", "plan",
+            "hints", "numa")
 
 RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 LIMIT_SECONDS = float(os.environ.get("BENCH_MINUTES", "45")) * 60
