@@ -239,6 +239,7 @@ void manager_reload(struct manager *m)
 	limits = settings_merge(&m->config, m->kfeat, m->root);
 	merge_set_limits(m->merge, &limits);
 	hinting_reload(m->hinting);
+	placing_soon(m->placing);
 	log_notice("Configuration reloaded");
 }
 

@@ -53,6 +53,29 @@ const struct placed *placing_report_find(const struct placing_report *r,
 	return found && found->id.start_time == id.start_time ? found : NULL;
 }
 
+const char *placing_report_policy(enum config_numa policy)
+{
+	static const char *const names[] = {
+		[NUMA_FAIR] = "fair",
+		[NUMA_PRIORITY] = "priority",
+		[NUMA_OFF] = "off",
+	};
+
+	return names[policy];
+}
+
+const char *placing_report_activity(enum config_numa policy, bool off,
+				    bool moving)
+{
+	if (policy == NUMA_OFF)
+		return "merged pages stay where they are";
+	if (off)
+		return "merge_across_nodes is 0: every node has its own pages";
+	if (moving)
+		return "moving merged pages to those who use them";
+	return "merged pages are where they should be";
+}
+
 void placing_report_status(struct placing_report *r, struct numa_status *ret)
 {
 	r->rows.n = 0;

@@ -4,10 +4,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <ksmd-plus/status.h>
 
+#include "config.h"
 #include "mappers.h"
 
 /* All zero at first. */
@@ -35,6 +37,11 @@ void placing_report_pages(struct placing_report *report,
 /* What the last round knew about a process, or NULL. */
 const struct placed *placing_report_find(const struct placing_report *report,
 					 struct process_id id);
+
+/* For people: the policy's name, and a sentence. */
+const char *placing_report_policy(enum config_numa policy);
+const char *placing_report_activity(enum config_numa policy, bool off,
+				    bool moving);
 
 /* Fill in the numbers. */
 void placing_report_status(struct placing_report *report,

@@ -27,6 +27,8 @@
 #define MEMORY_LEAST (8ULL << 20)
 /* A node or process that refused is not asked again for so long. */
 #define REFUSED_USEC (300 * USEC_PER_SEC)
+/* Between rounds, if there is nothing to move, so many times as long. */
+#define REST_MOST 16U
 
 struct round_job {
 	struct job job;
@@ -71,6 +73,11 @@ struct placing {
 
 static void advance(struct placing *p);
 
+static uint64_t rest_usec(const struct placing *p)
+{
+	return p->env.config->numa_rest_usec;
+}
+
 static void timer_set(struct placing *p, uint64_t usec)
 {
 	sd_event_source_set_time(p->timer, usec);
@@ -96,10 +103,10 @@ static void round_end(struct placing *p)
 		log_info("Moved %" PRIu64
 			 " merged pages to the memory nodes of their users",
 			 p->n_moved);
-		p->pause_usec = PLACING_REST_USEC;
+		p->pause_usec = rest_usec(p);
 	} else {
 		p->pause_usec = MIN(2 * p->pause_usec,
-				    (uint64_t)PLACING_MAX_USEC);
+				    REST_MOST * rest_usec(p));
 	}
 	p->n_moved = 0;
 	p->next_usec = clock_usec(CLOCK_MONOTONIC) + p->pause_usec;
@@ -367,7 +374,7 @@ static void advance(struct placing *p)
 	} else {
 		p->off = is_off(p);
 		if (p->off) {
-			p->next_usec = now + PLACING_REST_USEC;
+			p->next_usec = now + rest_usec(p);
 			timer_set(p, p->next_usec);
 		} else {
 			round_begin(p, now);
@@ -394,9 +401,9 @@ void placing_soon(struct placing *p)
 	if (!p)
 		return;
 	/* the rest after a round that moved something is kept */
-	if (p->pause_usec > PLACING_REST_USEC)
+	if (p->pause_usec > rest_usec(p))
 		p->next_usec = MIN(p->next_usec, now);
-	p->pause_usec = PLACING_REST_USEC;
+	p->pause_usec = rest_usec(p);
 	advance(p);
 }
 
@@ -418,25 +425,12 @@ uint64_t placing_memory(const struct placing *p)
 
 void placing_status(struct placing *p, struct numa_status *ret)
 {
-	static const char *const names[] = {
-		[NUMA_FAIR] = "fair",
-		[NUMA_PRIORITY] = "priority",
-		[NUMA_OFF] = "off",
-	};
-
 	*ret = (struct numa_status){ .policy = "", .activity = "" };
 	if (!p)
 		return;
-	ret->policy = names[p->env.config->numa_policy];
-	if (p->env.config->numa_policy == NUMA_OFF)
-		ret->activity = "merged pages stay where they are";
-	else if (p->off)
-		ret->activity =
-			"merge_across_nodes is 0: every node has its own pages";
-	else if (p->round)
-		ret->activity = "moving merged pages to those who use them";
-	else
-		ret->activity = "merged pages are where they should be";
+	ret->policy = placing_report_policy(p->env.config->numa_policy);
+	ret->activity = placing_report_activity(p->env.config->numa_policy,
+						p->off, p->round);
 	placing_report_status(&p->report, ret);
 	ret->cpu_usec = p->cpu_usec;
 }
@@ -465,13 +459,13 @@ int placing_new(const struct placing_env *env, struct placing **ret)
 	p->frames = FRAMES_NONE;
 	p->zero_pfn = frames_zero_pfn(env->root);
 	p->n_slices = 1;
-	p->pause_usec = PLACING_REST_USEC;
+	p->pause_usec = rest_usec(p);
 	budget_init(&p->budget, 1, clock_usec(CLOCK_MONOTONIC), 0);
 	r = frames_open(env->root, env->kfeat->kpf_ksm, &p->frames);
 	if (!r)
 		r = sd_event_add_time(env->event, &p->timer, CLOCK_MONOTONIC,
 				      clock_usec(CLOCK_MONOTONIC) +
-					      PLACING_REST_USEC,
+					      rest_usec(p),
 				      USEC_PER_SEC, on_timer, p);
 	if (r < 0) {
 		placing_free(p);

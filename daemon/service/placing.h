@@ -5,7 +5,7 @@
  * A round is one job that looks at homes, finds who maps what and plans
  * (mappers), then one job for each batch of moves. Both are paid from a budget
  * of their own, a twentieth of the daemon's. Rounds follow one another at
- * least PLACING_REST_USEC apart, so no page is moved twice within that time,
+ * least `[numa] rest` apart, so no page is moved twice within that time,
  * and ever more rarely while there is nothing to move.
  *
  * With one memory node there is nothing here: no timer, no memory, no round.
@@ -26,9 +26,6 @@ struct placing;
 struct pool;
 struct watch;
 
-#define PLACING_REST_USEC 10000000ULL
-#define PLACING_MAX_USEC  160000000ULL
-
 struct placing_env {
 	sd_event *event;
 	const struct root *root;
@@ -48,7 +45,7 @@ struct placing_env {
 int placing_new(const struct placing_env *env, struct placing **ret);
 struct placing *placing_free(struct placing *placing);
 
-/* Pages were merged: a round is due as soon as it may be. */
+/* Pages were merged, or settings changed: a round is due as soon as it may be. */
 void placing_soon(struct placing *placing);
 
 /* Begin no round and no batch; and go on. */

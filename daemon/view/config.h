@@ -42,6 +42,7 @@ struct config {
 	enum hints_want hints_hook;
 	/* [numa] */
 	enum config_numa numa_policy;
+	uint64_t numa_rest_usec;
 
 	struct rules rules;
 };

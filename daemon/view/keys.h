@@ -13,7 +13,7 @@
 struct config;
 struct targets;
 
-#define KEYS_N 20
+#define KEYS_N 21
 
 /*
  * A value becomes a number first: as the index of one of @words, or by @parse

@@ -47,6 +47,8 @@ static void check_values(const struct config *c)
 	assert(c->max_ranges <= 1000000);
 	assert(c->on_exit <= ON_EXIT_KEEP);
 	assert(c->numa_policy <= NUMA_OFF);
+	assert(c->numa_rest_usec >= 1000000);
+	assert(c->numa_rest_usec <= 86400000000);
 }
 
 static void check_target(const struct rule_target *t, unsigned int n_lines)

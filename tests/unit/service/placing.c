@@ -38,6 +38,7 @@ static int setup(void **state)
 	assert_true(sd_event_new(&m.event) >= 0);
 	m.kfeat = (struct kfeat){ .n_nodes = 1, .pagemap_pfn = true };
 	m.config.memory_limit = 1ULL << 30;
+	m.config.numa_rest_usec = 1000000;
 	m.env = (struct placing_env){
 		.event = m.event,
 		.root = &m.root,

@@ -100,6 +100,7 @@ static void expect_defaults(const struct config *c)
 	assert_int_equal(c->hints_buffer, 4096);
 	assert_int_equal(c->hints_hook, HINTS_AUTO);
 	assert_int_equal(c->numa_policy, NUMA_FAIR);
+	assert_int_equal(c->numa_rest_usec, 10000000);
 }
 
 static void test_defaults(void **state)
@@ -143,7 +144,8 @@ static void test_all_keys(void **state)
 				"buffer = 500\n"
 				"hook = tracepoint\n"
 				"[numa]\n"
-				"policy = priority\n");
+				"policy = priority\n"
+				"rest = 2min\n");
 
 	(void)state;
 	expect_none();
@@ -160,6 +162,7 @@ static void test_all_keys(void **state)
 	assert_int_equal(c.hints_buffer, 500);
 	assert_int_equal(c.hints_hook, HINTS_TRACEPOINT);
 	assert_int_equal(c.numa_policy, NUMA_OFF - 1);
+	assert_int_equal(c.numa_rest_usec, 120000000);
 	config_clear(&c);
 }
 
@@ -221,6 +224,9 @@ static void test_bounds(void **state)
 		{ "merge", "target_scan_time = 999ms", false },
 		{ "merge", "target_scan_time = 1d", true },
 		{ "merge", "target_scan_time = 25h", false },
+		{ "numa", "rest = 1s", true },
+		{ "numa", "rest = 0", false },
+		{ "numa", "rest = 25h", false },
 		{ "merge", "max_ranges = 1", true },
 		{ "merge", "max_ranges = 0", false },
 		{ "merge", "max_ranges = 1000000", true },
