@@ -8,6 +8,7 @@ Debian 12 offers 6.1 and 6.12, Debian 13 offers 6.12. They are kept below
 build/guest, one folder for each package.
 """
 
+import fcntl
 import lzma
 import os
 import re
@@ -98,8 +99,10 @@ def get(series=None):
         raise Unavailable("no apt here to get a kernel with")
     package = _package(series)
     path = CACHE / package
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            _unpack(package, folder).rename(path)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:     # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+                _unpack(package, folder).rename(path)
     return Kernel(path)

@@ -4,6 +4,7 @@
 """Merged pages live where they are used: on machines with several memory
 nodes, by the kernel's own word for the node of each page."""
 
+import contextlib
 import ctypes
 import os
 import time
@@ -18,169 +19,231 @@ PAGE = 4096
 WITHIN = 1.0                    # percent
 # Emulated, everything takes some fifty times as long; the budget is relative
 # to a CPU.
-CONFIG = ["[scan]", "cpu_limit = 400%", "[numa]"]
+CPU_LIMIT = 2.0
+CONFIG = ["[scan]", f"cpu_limit = {CPU_LIMIT:.0%}", "[numa]", "rest = 2s"]
+CPU_SHARE = 1 / 20              # of the budget, for all that is tested here
+SAVED_SECONDS = 5               # of it may have been saved up, as by budget.h
 SYS_MOVE_PAGES = 279
-FOUR = ("each_node_has_its_part", "reports_what_it_did")    # with 4 nodes
-# Whole memory blocks of 128 MiB: whose a frame is in one that two nodes share
-# is not known, and nothing there is moved.
+# nuKSM, table III
+PRIORITIES = [((-20, -11), (91, 9)), ((-20, -16), (83, 17)),
+              ((-20, -20), (50, 50)), ((-16, -20), (17, 83)),
+              ((-11, -20), (9, 91))]
+# Whose a frame is can be told by the block of 128 MiB that it lies in, unless
+# two nodes share it.
 NODE_MIB = 384
+SHARING_MIB = 320
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def nodes_of(target):
-    """The node of every page of a dup target; move_pages() only asks."""
-    first, end = (int(word, 16) for word in target.ask("where").split())
-    n = (end - first) // PAGE
-    addresses = (ctypes.c_void_p * n)(*range(first, end, PAGE))
-    status = (ctypes.c_int * n)()
-    if libc.syscall(SYS_MOVE_PAGES, target.pid, ctypes.c_ulong(n), addresses,
-                    None, status, 0) < 0:
-        raise OSError(ctypes.get_errno(), "move_pages")
-    return list(status)
+@contextlib.contextmanager
+def on_node(node):
+    """Whatever is started here stays there: one CPU on each node."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {node})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
-def local(target, node):
-    """Percent of a target's pages that lie on @node."""
-    nodes = nodes_of(target)
-    return 100 * nodes.count(node) / len(nodes)
+class Sharer:
+    """A process with the same pages as the others. It is asked once where
+    they are: its answers are writes, and break its own merged pages."""
+
+    def __init__(self, t, number, node):
+        with on_node(node):
+            self.target = t.target("dup", "--size", str(SIZE_MIB), "--dup",
+                                   "100", "--id", str(number))
+        self.pid = self.target.pid
+        self.first, self.end = (int(word, 16) for word in
+                                self.target.ask("where").split())
+
+    def nodes(self):
+        """The node of every page; move_pages() only asks."""
+        n = (self.end - self.first) // PAGE
+        addresses = (ctypes.c_void_p * n)(*range(self.first, self.end, PAGE))
+        status = (ctypes.c_int * n)()
+        if libc.syscall(SYS_MOVE_PAGES, self.pid, ctypes.c_ulong(n),
+                        addresses, None, status, 0) < 0:
+            raise OSError(ctypes.get_errno(), "move_pages")
+        return list(status)
+
+    def pin(self, node):
+        os.sched_setaffinity(self.pid, {node})
 
 
 def n_nodes():
     return len(list(Path("/sys/devices/system/node").glob("node[0-9]*")))
 
 
-def pin(target, node):
-    os.sched_setaffinity(target.pid, {node})    # one CPU on each node
+def start(t, nodes):
+    return [Sharer(t, number, node) for number, node in enumerate(nodes)]
 
 
-def start(t, n, nice=None):
-    """@n processes with equal pages, one on each node."""
-    targets = []
-    for i in range(n):
-        target = t.target("dup", "--size", str(SIZE_MIB), "--dup", "100",
-                          "--id", str(i))
-        pin(target, i)
-        if nice:
-            os.setpriority(os.PRIO_PROCESS, target.pid, nice[i])
-        targets.append(target)
-    return targets
-
-
-def wait_merged(targets):
-    wanted = (len(targets) - 1) * PAGES
+def wait_merged(sharers, wanted=None):
+    wanted = wanted or (len(sharers) - 1) * PAGES
     harness.wait_for(lambda: harness.ksm("pages_sharing") >= wanted, 180,
                      "merging of all pages", pause=0.5)
 
 
-def shares(targets, homes):
-    return [local(target, home) for target, home in zip(targets, homes)]
+def shares(sharers, homes):
+    """What each has on its node, in percent."""
+    return [100 * nodes.count(home) / len(nodes) for nodes, home in
+            zip((sharer.nodes() for sharer in sharers), homes)]
 
 
-def wait_shares(targets, homes, wanted, seconds=120):
+def wait_shares(sharers, homes, wanted, seconds=120):
     """Until each has its part on its node, by percent."""
     def there():
         return all(abs(have - want) <= WITHIN for have, want in
-                   zip(shares(targets, homes), wanted))
+                   zip(shares(sharers, homes), wanted))
     try:
-        harness.wait_for(there, seconds, f"shares of {wanted}", pause=1)
+        harness.wait_for(there, seconds, f"shares of {wanted}", pause=0.5)
     finally:
-        print("# shares:", *(f"{s:.1f}%" for s in shares(targets, homes)),
+        print("# shares:", *(f"{s:.1f}%" for s in shares(sharers, homes)),
               flush=True)
 
 
-def finish(targets, daemon):
-    wanted = (len(targets) - 1) * PAGES
+def numa(daemon):
+    return daemon.status()["numa"]
+
+
+def policy(t, daemon, name):
+    daemon.config.write_text(t.config(*CONFIG, f"policy = {name}"))
+    daemon.process.send_signal(1)
+
+
+def scheduled(daemon):
+    """Seconds on a CPU, by the scheduler's account of each thread."""
+    return sum(int(path.read_text().split()[0]) for path in
+               Path(f"/proc/{daemon.pid}/task").glob("*/schedstat")) / 1e9
+
+
+class Spending:
+    """What the daemon spends from here on, on everything."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.at = time.monotonic()
+        self.cpu, self.own = scheduled(daemon), numa(daemon)["cpu_usec"]
+
+    def check(self):
+        seconds = time.monotonic() - self.at
+        cpu = scheduled(self.daemon) - self.cpu
+        own = (numa(self.daemon)["cpu_usec"] - self.own) / 1e6
+        limit = CPU_SHARE * CPU_LIMIT * (seconds + SAVED_SECONDS)
+        print(f"# placing took {own:.2f} s of CPU of {limit:.2f} s in "
+              f"{seconds:.0f} s, the daemon {cpu:.2f} s", flush=True)
+        harness.check(own <= limit, f"{own:.2f} s of CPU, not {limit:.2f}")
+        harness.check(0 < own <= cpu, f"{own:.2f} s of {cpu:.2f} s")
+
+
+def finish(sharers, daemon, cow):
+    wanted = (len(sharers) - 1) * PAGES
+    harness.check(harness.cow_ksm() == cow,
+                  f"{harness.cow_ksm() - cow} merged pages were broken")
     harness.check(harness.ksm("pages_sharing") >= wanted,
                   f"{harness.ksm('pages_sharing')} pages are shared still, "
                   f"not {wanted}")
     harness.check(daemon.terminate() == 0, "the daemon's exit status")
-    for target in targets:
-        target.intact()
-        target.finish()
+    for sharer in sharers:
+        sharer.target.intact()
+        sharer.target.finish()
 
 
-def each_node_has_its_part(t):
-    n = n_nodes()
-    targets = start(t, n)
-    daemon = t.daemon(t.config(*CONFIG, "policy = off"))
-    wait_merged(targets)
-    # as nuKSM found it: all on the node of one
-    print("# plain KSM:", *(f"{s:.1f}%" for s in shares(targets, range(n))))
-    harness.check(max(shares(targets, range(n))) > 100 / n + 20,
-                  "plain KSM spreads merged pages")
-    cow = harness.cow_ksm()
-    daemon.config.write_text(t.config(*CONFIG, "policy = fair"))
-    daemon.process.send_signal(1)
-    wait_shares(targets, range(n), [100 / n] * n)
-    # but for what the targets write themselves, to answer
-    harness.check(harness.cow_ksm() - cow < PAGES / 100,
-                  "merged pages were broken")
-    finish(targets, daemon)
+def follows(sharers, homes, wanted, daemon):
+    """Processes have moved: their pages are there within two rounds."""
+    rounds = numa(daemon)["rounds"]
+    for sharer, home in zip(sharers, homes):
+        sharer.pin(home)
+    wait_shares(sharers, homes, wanted)
+    rounds = harness.wait_for(lambda: numa(daemon)["rounds"] - rounds, 60,
+                              "the end of the round")
+    harness.check(rounds <= 2, f"it took {rounds} rounds")
 
 
-def reports_what_it_did(t):
-    targets = start(t, 2)
-    daemon = t.daemon(t.config(*CONFIG, "policy = fair"))
-    wait_merged(targets)
-    wait_shares(targets, range(2), [50, 50])
-    numa = harness.wait_for(
-        lambda: [s for s in [daemon.status()["numa"]]
-                 if s["fairness"] >= 0.98 and s["pages_moved"]], 60,
-        "a report of fairness", pause=1)[0]
-    harness.check(numa["policy"] == "fair", numa)
-    # nothing moves when nothing changes
-    moved = numa["pages_moved"]
-    harness.check(abs(moved - PAGES / 2) < PAGES / 50, f"{moved} moves")
+def report(sharers, daemon):
+    """What status and list say once each has half."""
+    harness.wait_for(lambda: numa(daemon)["fairness"] >= 0.98, 60,
+                     "a report of fairness", pause=0.5)
+    harness.check(numa(daemon)["policy"] == "fair", numa(daemon))
     rows = {row["pid"]: row for row in daemon.ctl_json("list")}
-    for node, target in enumerate(targets):
-        row = rows[target.pid]
+    for node, sharer in enumerate(sharers):
+        row = rows[sharer.pid]
         harness.check(row["nodes"] == str(node), row)
         harness.check(row["merged_pages"] >= PAGES, row)
         harness.check(abs(row["merged_pages_local"] / row["merged_pages"] -
-                          0.5) < 0.02, row)
-    # a process that moves is followed
-    pin(targets[1], 0)
-    wait_shares(targets, (0, 0), [100, 100])
-    pin(targets[0], 1)
-    wait_shares(targets, (1, 0), [50, 50])
-    finish(targets, daemon)
+                          1 / len(sharers)) < 0.02, row)
 
 
-def priorities_as_in_table_iii(t):
-    rows = [((-20, -11), (91, 9)), ((-20, -16), (83, 17)),
-            ((-20, -20), (50, 50)), ((-16, -20), (17, 83)),
-            ((-11, -20), (9, 91))]
-    targets = start(t, 2, rows[0][0])
-    daemon = t.daemon(t.config(*CONFIG, "policy = priority"))
-    wait_merged(targets)
-    for nice, wanted in rows:
-        for target, value in zip(targets, nice):
-            os.setpriority(os.PRIO_PROCESS, target.pid, value)
-        wait_shares(targets, (0, 1), wanted)
-    finish(targets, daemon)
+def merged_pages_live_where_they_are_used(t):
+    n = n_nodes()
+    nodes = range(n)
+    sharers = start(t, nodes)
+    daemon = t.daemon(t.config(*CONFIG, "policy = off"))
+    wait_merged(sharers)
+    # as nuKSM found it: they are where they were found first
+    before = sharers[0].nodes()
+    plain = shares(sharers, nodes)
+    print("# plain KSM:", *(f"{s:.1f}%" for s in plain))
+    harness.check(max(plain) > 100 / n + 10, "plain KSM is fair")
+    cow = harness.cow_ksm()
+    spending = Spending(daemon)
+    policy(t, daemon, "fair")
+    wait_shares(sharers, nodes, [100 / n] * n)
+    report(sharers, daemon)
+    # no more than had to, and nothing moves when nothing changes
+    said = numa(daemon)
+    moved = said["pages_moved"]
+    least = sum(max(0, before.count(node) - PAGES / n) for node in nodes)
+    harness.check(abs(moved - least) < PAGES / 50, f"{moved} moves, {least}")
+    harness.wait_for(lambda: numa(daemon)["rounds"] > said["rounds"], 60,
+                     "another round", pause=0.5)
+    harness.check(numa(daemon)["pages_moved"] == moved, "moves at rest")
+    if n == 2:
+        follows(sharers, (1, 1), (100, 100), daemon)
+        follows(sharers, (0, 1), (50, 50), daemon)
+        policy(t, daemon, "priority")
+        for nice, wanted in PRIORITIES:
+            for sharer, value in zip(sharers, nice):
+                os.setpriority(os.PRIO_PROCESS, sharer.pid, value)
+            wait_shares(sharers, nodes, wanted)
+    spending.check()
+    finish(sharers, daemon, cow)
 
 
 def nodes_of_their_own_are_left_alone(t):
-    """With merge_across_nodes=0 each node has its copies."""
+    """With merge_across_nodes=0 each node has its copies, and keeps them."""
     harness.ksm_write("run", 2)
     harness.ksm_write("merge_across_nodes", 0)
-    targets = start(t, 2)
+    sharers = start(t, (1, 1))
     daemon = t.daemon(t.config(*CONFIG, "policy = fair"))
-    time.sleep(15)
-    numa = daemon.status()["numa"]
-    harness.check(numa["pages_moved"] == 0 and
-                  "merge_across_nodes" in numa["activity"], numa)
+    wait_merged(sharers, PAGES * 0.95)  # some are of another node, perhaps
+    before = [sharer.nodes() for sharer in sharers]
+    for sharer in sharers:
+        sharer.pin(0)
+    time.sleep(5)               # longer than between rounds
+    said = numa(daemon)
+    harness.check(said["pages_moved"] == 0 and
+                  "merge_across_nodes" in said["activity"], said)
+    harness.check([sharer.nodes() for sharer in sharers] == before,
+                  "they have moved")
     harness.check(daemon.terminate() == 0, "the daemon's exit status")
-    for target in targets:
-        target.finish()
+    for sharer in sharers:
+        sharer.target.intact()
+        sharer.target.finish()
+
+
+def machine(kernel, nodes, mib=NODE_MIB, own=False):
+    tests = ("merged_pages_live_where_they_are_used",
+             *(("nodes_of_their_own_are_left_alone",) if own else ()))
+    return vm.Machine(kernel, nodes=nodes, memory_mib=mib * nodes, tests=tests)
 
 
 if __name__ == "__main__":
-    vm.run(each_node_has_its_part, reports_what_it_did,
-           priorities_as_in_table_iii, nodes_of_their_own_are_left_alone,
-           machines=[vm.Machine(kernel, nodes=nodes, memory_mib=NODE_MIB * nodes,
-                                tests=tests)
-                     for kernel in ("6.1", "6.12")
-                     for nodes, tests in ((2, ()), (4, FOUR))],
+    vm.run(merged_pages_live_where_they_are_used,
+           nodes_of_their_own_are_left_alone,
+           machines=[machine("6.1", 2), machine("6.1", 4),
+                     machine("6.12", 2, mib=SHARING_MIB), machine("6.12", 4, own=True)],
            seconds=600)
