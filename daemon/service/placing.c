@@ -117,6 +117,7 @@ static void slice_end(struct placing *p)
 {
 	struct mappers *m = &p->round->mappers;
 
+	placing_report_pages(&p->report, m);
 	placing_report_take(&p->report, &m->processes);
 	if (p->slice)
 		p->next_usec = 0;
@@ -274,7 +275,6 @@ static void round_done(struct job *job, bool dropped)
 	p->at = 0;
 	if (j->result)
 		log_debug("No memory to find out who maps what");
-	placing_report_pages(&p->report, &j->mappers);
 	slices_set(p, &j->mappers);
 	/* memory was plugged in */
 	if (j->mappers.n_unknown) {
