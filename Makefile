@@ -26,7 +26,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
 PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
-PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base \
+PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base tmux \
 	$(PACKAGES_VM)
 PACKAGES_FRESH := mmdebstrap
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
@@ -336,17 +336,18 @@ soak: deps-build deps-demo
 	@KSMD_PLUS_BUILD=$(B) SOAK_SECONDS=1800 tests/integration/soak.py
 
 MAN_PAGES := $(wildcard man/*.[1-8])
-UNITS := $(wildcard systemd/*.service)
+UNITS := $(wildcard systemd/*.service systemd/*.timer)
 man_path = $(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 # For machines with a Data Streaming Accelerator; see the manual.
 DSA_SETUP := $(addprefix $(PREFIX)/share/ksmd-plus/,ksmd-plus-dsa.sh \
 	60-ksmd-plus-dsa.rules)
+DASHBOARD := $(PREFIX)/share/ksmd-plus/grafana/ksmd-plus.json
 COMPLETION := $(PREFIX)/share/bash-completion/completions/ksmd-plusctl
 INSTALLED := $(PREFIX)/sbin/ksmd-plus $(PREFIX)/bin/ksmd-plusctl \
 	$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector \
 	$(foreach page,$(MAN_PAGES),$(call man_path,$(page))) \
 	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit))) \
-	$(COMPLETION) $(DSA_SETUP)
+	$(COMPLETION) $(DSA_SETUP) $(DASHBOARD)
 CONF := $(DESTDIR)$(SYSCONFDIR)/ksmd-plus.conf
 
 # An edited configuration stays; the new one is put beside it.
@@ -362,8 +363,10 @@ install: all
 		$(DESTDIR)$(COMPLETION)
 	$(foreach file,$(DSA_SETUP),install -D -m644 etc/$(notdir $(file)) \
 		$(DESTDIR)$(file) &&) :
+	install -D -m644 etc/grafana/ksmd-plus.json $(DESTDIR)$(DASHBOARD)
 	install -d $(DESTDIR)$(UNITDIR)
-	$(foreach unit,$(UNITS),sed 's|/usr/sbin/|$(PREFIX)/sbin/|' $(unit) \
+	$(foreach unit,$(UNITS),sed -e 's|=/usr/sbin/|=$(PREFIX)/sbin/|' \
+		-e 's|=/usr/bin/|=$(PREFIX)/bin/|' $(unit) \
 		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
 	install -d $(CONF).d
 	@if [ ! -e $(CONF) ] || cmp -s etc/ksmd-plus.conf $(CONF); then \
@@ -379,7 +382,8 @@ install: all
 .PHONY: uninstall
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED)) $(CONF).new
-	-rmdir $(DESTDIR)$(LIBEXECDIR)/ksmd-plus $(DESTDIR)$(PREFIX)/share/ksmd-plus
+	-rmdir $(DESTDIR)$(LIBEXECDIR)/ksmd-plus $(dir $(DESTDIR)$(DASHBOARD)) \
+		$(DESTDIR)$(PREFIX)/share/ksmd-plus
 	@if cmp -s etc/ksmd-plus.conf $(CONF); then rm -f $(CONF); fi
 	@rmdir $(CONF).d 2>/dev/null || test ! -e $(CONF).d || \
 		echo "$(CONF).d is not empty and is kept"

@@ -20,7 +20,10 @@ EXPECTED = {
     "opt/share/bash-completion/completions/ksmd-plusctl",
     "opt/share/ksmd-plus/ksmd-plus-dsa.sh",
     "opt/share/ksmd-plus/60-ksmd-plus-dsa.rules",
-    "usr/lib/systemd/system/ksmd-plus.service", CONF,
+    "opt/share/ksmd-plus/grafana/ksmd-plus.json",
+    "usr/lib/systemd/system/ksmd-plus.service",
+    "usr/lib/systemd/system/ksmd-plus-metrics.service",
+    "usr/lib/systemd/system/ksmd-plus-metrics.timer", CONF,
 }
 
 
@@ -43,9 +46,13 @@ def everything_is_installed(folder):
 
 
 def the_unit_starts_what_is_installed(folder):
-    text = Path(folder, "usr/lib/systemd/system/ksmd-plus.service").read_text()
+    units = Path(folder, "usr/lib/systemd/system")
+    text = (units / "ksmd-plus.service").read_text()
     if "=/opt/sbin/ksmd-plus" not in text or "/usr/sbin" in text:
         return "the unit names another path"
+    text = (units / "ksmd-plus-metrics.service").read_text()
+    if "=/opt/bin/ksmd-plusctl" not in text or "/usr/bin" in text:
+        return "the unit for metrics names another path"
     return None
 
 

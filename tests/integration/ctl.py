@@ -23,8 +23,7 @@ from harness import check, skip
 
 CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
-VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume", "rescan")
-NEED_DAEMON = tuple(v for v in VERBS if v not in ("doctor", "plan", "explain"))
+VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume", "rescan", "metrics")
 LEVELS = ("ok", "note", "warning", "problem")
 
 
