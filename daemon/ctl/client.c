@@ -153,6 +153,15 @@ int client_call(sd_bus *bus, const char *method)
 	return r < 0 ? failed(r, method, &error) : 0;
 }
 
+int client_adopt(sd_bus *bus)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r = sd_bus_call_method(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
+				   "Adopt", &error, NULL, "u", 0);
+
+	return r < 0 ? failed(r, "Adopt", &error) : 0;
+}
+
 /* --- status ---------------------------------------------------------------- */
 
 static int read_targets(sd_bus_message *m, struct client_status *s)

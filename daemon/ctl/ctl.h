@@ -37,6 +37,7 @@ struct ctl {
 	size_t n_given;
 	char *const *operands; /* what stands after the verb */
 	size_t n_operands;
+	void (*sigpipe)(int); /* what was done at SIGPIPE before us */
 };
 
 struct verb {
@@ -45,9 +46,11 @@ struct verb {
 	const char *help; /* the verb's own, after "Usage:" */
 	const char *operands; /* in the line after "Usage:"; NULL: takes none */
 	const struct verb_option *options; /* up to a name of NULL; or NULL */
+	bool dashes; /* operands are another program's: they follow "--" */
 	bool json; /* prints data, so --json applies */
 	int (*run)(const struct ctl *ctl); /* returns CTL_* */
 };
 
 extern const struct verb verb_status, verb_list, verb_pause, verb_resume,
-	verb_rescan, verb_doctor, verb_plan, verb_explain, verb_metrics;
+	verb_rescan, verb_doctor, verb_plan, verb_explain, verb_metrics,
+	verb_run;

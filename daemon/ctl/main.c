@@ -19,7 +19,8 @@
 #define PROGRAM "ksmd-plusctl"
 
 static const struct verb *const verbs[] = {
-	&verb_status, &verb_list, &verb_explain, &verb_plan, &verb_doctor, &verb_pause, &verb_resume, &verb_rescan, &verb_metrics,
+	&verb_status, &verb_list,   &verb_explain, &verb_plan,	  &verb_doctor,
+	&verb_pause,  &verb_resume, &verb_rescan,  &verb_metrics, &verb_run,
 };
 
 struct options {
@@ -27,6 +28,7 @@ struct options {
 	bool json;
 	bool help;
 	bool version;
+	void (*sigpipe)(int);
 	struct given *given; /* room for all arguments */
 	size_t n_given;
 };
@@ -171,6 +173,11 @@ static int check_usage(const struct verb *verb, const struct options *options,
 		log_error("%s takes no argument: %s", verb->name, operands[0]);
 		return CTL_USAGE;
 	}
+	/* getopt_long() has put the verb behind the dashes. */
+	if (n_operands > 0 && verb->dashes && strcmp(operands[-2], "--") != 0) {
+		log_error("The program that is to be started follows \"--\".");
+		return CTL_USAGE;
+	}
 	if (options->json && !verb->json) {
 		log_error("%s prints no data, --json is not for it.",
 			  verb->name);
@@ -215,6 +222,7 @@ static int run(const struct verb *verb, const struct options *options,
 		.n_given = options->n_given,
 		.operands = operands,
 		.n_operands = n_operands > 0 ? (size_t)n_operands : 0,
+		.sigpipe = options->sigpipe,
 	};
 
 	if (!ctl.socket) {
@@ -242,7 +250,7 @@ int main(int argc, char **argv)
 	}
 	argv[0] = (char[]){ PROGRAM }; /* getopt_long() complains in its name */
 	/* EPIPE is met in finish(). */
-	signal(SIGPIPE, SIG_IGN);
+	options.sigpipe = signal(SIGPIPE, SIG_IGN);
 	if (parse_options(argc, argv, &options) != CTL_DONE)
 		goto usage;
 	if (optind < argc) {

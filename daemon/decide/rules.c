@@ -121,6 +121,14 @@ static const struct keeper keepers[] = {
 };
 /* clang-format on */
 
+/* What `ksmd-plusctl run` starts is a target that nobody wrote down. */
+static const struct rule_target run_target = {
+	.name = (char *)"run",
+	.mode = MODE_SELECTIVE,
+	.domain = (char *)"",
+	.file = (char *)"",
+};
+
 static const int glob_flags[RULE_KEY_MAX_] = {
 	[RULE_UNIT] = FNM_NOESCAPE,
 	[RULE_CGROUP] = FNM_NOESCAPE | FNM_PATHNAME | FNM_LEADING_DIR,
@@ -237,10 +245,18 @@ struct rule_verdict rules_judge(const struct rules *rules,
 	for (size_t i = 0; i < rules->n_targets; i++) {
 		const struct rule_target *t = &rules->targets[i];
 
-		if (target_matches(t, subject))
-			return (struct rule_verdict){ t->mode, t, t->name,
-						      mode_reason(t->mode) };
+		if (!target_matches(t, subject))
+			continue;
+		/* to start it so was to ask for more than the file says */
+		if (subject->adopted && t->mode != MODE_EXCLUDE)
+			break;
+		return (struct rule_verdict){ t->mode, t, t->name,
+					      mode_reason(t->mode) };
 	}
+	if (subject->adopted)
+		return (struct rule_verdict){ run_target.mode, &run_target,
+					      "started by ksmd-plusctl run",
+					      mode_reason(run_target.mode) };
 	if (subject->self_registered)
 		return (struct rule_verdict){ MODE_MANAGED, NULL,
 					      "registered its own memory",

@@ -7,9 +7,12 @@
  *      built-in list of secret keepers, processes that are not dumpable;
  *   2. the first [target] in file order whose given keys all match; a key
  *      given several times matches when one of its globs does;
- *   3. a process that registered memory itself (MADV_MERGEABLE,
+ *      ... but for a process that was handed to the daemon only if it
+ *      excludes;
+ *   3. such a process: MODE_SELECTIVE, as target "run";
+ *   4. a process that registered memory itself (MADV_MERGEABLE,
  *      PR_SET_MEMORY_MERGE): MODE_MANAGED;
- *   4. nothing: MODE_EXCLUDE with the rule "not named".
+ *   5. nothing: MODE_EXCLUDE with the rule "not named".
  *
  * Pure: values in, values out.
  */
@@ -60,6 +63,7 @@ struct rule_subject {
 	bool ourselves; /* the daemon, its injector, the ctl */
 	bool not_dumpable;
 	bool self_registered;
+	bool adopted; /* handed to the daemon by `ksmd-plusctl run` */
 	const char *keys[RULE_KEY_MAX_];
 };
 

@@ -36,9 +36,9 @@ static int stat_parse(char *text, struct process_stat *ret)
 	*close = '\0';
 	snprintf(st.comm, sizeof(st.comm), "%s", open + 1);
 	if (sscanf(close + 1,
-		   " %c %*d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u "
+		   " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u "
 		   "%*d %*d %*d %*d %*d %*d %llu",
-		   &st.state, &flags, &start) != 3)
+		   &st.state, &st.ppid, &flags, &start) != 4)
 		return -EINVAL;
 	st.kernel_thread = flags & PF_KTHREAD_BIT;
 	st.start_time = start;

@@ -39,6 +39,7 @@ struct process {
 struct process_stat {
 	char comm[64]; /* kernel threads' names may be longer than 15 */
 	char state;
+	pid_t ppid;
 	bool kernel_thread;
 	uint64_t start_time;
 };

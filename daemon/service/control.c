@@ -26,6 +26,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "control-change.h"
 #include "control-numa.h"
 #include "control-rows.h"
 #include "control-values.h"
@@ -52,7 +53,7 @@ struct connection {
 	struct connection *next;
 	sd_bus *bus;
 	sd_event_source *deadline; /* of the authentication */
-	uid_t uid;
+	struct control_caller caller;
 
 	/* What the properties show; fresh for each request. */
 	struct daemon_status status;
@@ -168,41 +169,6 @@ static int method_explain(sd_bus_message *m, void *userdata,
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* --- what may be changed, by root ------------------------------------------ */
-
-static int change(sd_bus_message *m, struct connection *c, sd_bus_error *error,
-		  void (*op)(void *userdata))
-{
-	if (c->uid != 0)
-		return sd_bus_error_setf(
-			error, SD_BUS_ERROR_ACCESS_DENIED,
-			"Only root may call %s(), and uid %u is not root.",
-			sd_bus_message_get_member(m), (unsigned int)c->uid);
-	op(c->control->userdata);
-	return sd_bus_reply_method_return(m, NULL);
-}
-
-static int method_pause(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct connection *c = userdata;
-
-	return change(m, c, error, c->control->ops->pause);
-}
-
-static int method_resume(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct connection *c = userdata;
-
-	return change(m, c, error, c->control->ops->resume);
-}
-
-static int method_rescan(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	struct connection *c = userdata;
-
-	return change(m, c, error, c->control->ops->rescan);
-}
-
 static int method_hello(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct connection *c = userdata;
@@ -214,13 +180,17 @@ static int method_hello(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "s", name);
 }
 
-/* sd-bus would ask for CAP_SYS_ADMIN; who may do what is change()'s affair. */
+/* sd-bus would ask for CAP_SYS_ADMIN; who may do what, control-change knows. */
 #define ANYONE SD_BUS_VTABLE_UNPRIVILEGED
 
 /* sd-bus reads the simple properties from struct connection by itself. */
 #define SHOW(name, type, member)                                               \
 	SD_BUS_PROPERTY(name, type, NULL, offsetof(struct connection, member), \
 			0)
+
+#define CHANGE(name, signature, handler)                                       \
+	SD_BUS_METHOD_WITH_OFFSET(name, signature, NULL, handler,              \
+				  offsetof(struct connection, caller), ANYONE)
 
 /* clang-format off */
 static const sd_bus_vtable manager_vtable[] = {
@@ -251,9 +221,10 @@ static const sd_bus_vtable manager_vtable[] = {
 		SD_BUS_RESULT("a(usssssttts)", processes), method_list, ANYONE),
 	SD_BUS_METHOD_WITH_ARGS("ExplainProcess", SD_BUS_ARGS("u", pid),
 		SD_BUS_RESULT("a(sts)", reasons), method_explain, ANYONE),
-	SD_BUS_METHOD("Pause", NULL, NULL, method_pause, ANYONE),
-	SD_BUS_METHOD("Resume", NULL, NULL, method_resume, ANYONE),
-	SD_BUS_METHOD("Rescan", NULL, NULL, method_rescan, ANYONE),
+	CHANGE("Pause", NULL, control_change_pause),
+	CHANGE("Resume", NULL, control_change_resume),
+	CHANGE("Rescan", NULL, control_change_rescan),
+	CHANGE("Adopt", "u", control_change_adopt),
 	SD_BUS_VTABLE_END,
 };
 
@@ -285,7 +256,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	if (sd_bus_get_n_queued_write(c->bus, &waiting) < 0 ||
 	    waiting > REPLIES_MAX) {
 		log_debug("a client of uid %u does not read, dropping it",
-			  (unsigned int)c->uid);
+			  (unsigned int)c->caller.uid);
 		connection_free(c);
 		return 1;
 	}
@@ -356,7 +327,12 @@ static int connection_new(struct control *control, int fd)
 	if (!c)
 		return -ENOMEM;
 	c->control = control;
-	c->uid = cred.uid;
+	c->caller = (struct control_caller){
+		.ops = control->ops,
+		.userdata = control->userdata,
+		.uid = cred.uid,
+		.pid = cred.pid,
+	};
 	r = connection_start(c, TAKE_FD(peer));
 	if (r < 0)
 		return r;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include <ksmd-plus/status.h>
@@ -26,6 +27,8 @@ struct control_ops {
 	void (*pause)(void *userdata);
 	void (*resume)(void *userdata);
 	void (*rescan)(void *userdata);
+	/* 0, positive where there is no such process, or negative errno. */
+	int (*adopt)(void *userdata, pid_t pid);
 };
 
 /*

@@ -6,6 +6,7 @@
 #include <sys/random.h>
 
 #include "adapt.h"
+#include "adopt.h"
 #include "budget.h"
 #include "checksums.h"
 #include "clock.h"
@@ -78,6 +79,13 @@ static bool is_ours(void *userdata, struct process_id id)
 	const struct manager *m = userdata;
 
 	return ledger_process(m->ledger, id) != NULL;
+}
+
+static bool is_adopted(void *userdata, struct process_id id)
+{
+	const struct manager *m = userdata;
+
+	return adopt_has(m->adopt, id);
 }
 
 /* --- beginning ------------------------------------------------------------- */
@@ -177,14 +185,16 @@ static int loop_start(struct manager *m, const struct watch_ops *ops)
 	struct pulser_settings settings = settings_pulser(&m->config);
 	struct merge_limits limits = settings_merge(&m->config, m->kfeat,
 						    m->root);
-	int r = watch_new(m->root, ops, m, &m->watch);
+	int r = adopt_new(m->root, &m->adopt);
 
+	if (!r)
+		r = watch_new(m->root, ops, m, &m->watch);
 	if (r)
 		return r;
 	watch_set_rules(m->watch, &m->config.rules);
 	watch_set_limits(m->watch, m->options.dry_run,
 			 !m->kfeat->ksm_stat_mergeable);
-	watch_set_is_ours(m->watch, is_ours);
+	watch_set_asked(m->watch, is_ours, is_adopted);
 	if (enrol_pid(m->enrol))
 		watch_add_own(m->watch, enrol_pid(m->enrol));
 	r = pulser_new(m->root, m->knobs, m->ksmd, &settings, &m->pulser);

@@ -16,6 +16,7 @@
 #include "reader.h"
 #include "withdraw.h"
 
+struct adopt;
 struct control_ops;
 struct watch_ops;
 
@@ -35,6 +36,7 @@ struct manager {
 	struct pool *pool;
 	struct reader reader;
 	struct track *track;
+	struct adopt *adopt;
 	struct watch *watch;
 	struct budget budget;
 	struct adapt *adapt;

@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "adapt.h"
+#include "adopt.h"
 #include "checksums.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -67,6 +68,7 @@ static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
 	int r = m->paused || m->stopping ? 0 : watch_walk(m->watch, now);
 
 	(void)usec;
+	adopt_prune(m->adopt);
 	cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	sd_event_source_set_time(source,
 				 now + MAX(WALK_USEC, cpu * WALK_SHARE));
@@ -145,6 +147,16 @@ static void op_rescan(void *userdata)
 	placing_soon(m->placing);
 }
 
+static int op_adopt(void *userdata, pid_t pid)
+{
+	struct manager *m = userdata;
+	int r = m->stopping ? -ESHUTDOWN : adopt_add(m->adopt, pid);
+
+	if (!r)
+		watch_judge_again(m->watch);
+	return r;
+}
+
 static const struct control_ops control_ops = {
 	.status = op_status,
 	.list = op_list,
@@ -152,6 +164,7 @@ static const struct control_ops control_ops = {
 	.pause = op_pause,
 	.resume = op_resume,
 	.rescan = op_rescan,
+	.adopt = op_adopt,
 };
 
 static const struct watch_ops watch_ops = {
@@ -209,6 +222,7 @@ struct manager *manager_free(struct manager *m)
 	ending_free(m->ending);
 	if (m->watch)
 		watch_free(m->watch);
+	adopt_free(m->adopt);
 	report_free(m->report);
 	merge_free(m->merge);
 	hinting_free(m->hinting);

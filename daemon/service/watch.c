@@ -42,7 +42,8 @@ struct watch {
 	const struct watch_ops *ops;
 	void *userdata;
 	const struct rules *rules;
-	watch_is_ours_fn is_ours;
+	watch_ask_fn is_ours;
+	watch_ask_fn is_adopted;
 	bool dry_run;
 	bool smaps;
 	unsigned int n_walks;
@@ -145,11 +146,16 @@ struct watch *watch_free(struct watch *watch)
 	return NULL;
 }
 
+void watch_judge_again(struct watch *watch)
+{
+	for (size_t i = 0; i < watch->seen.n; i++)
+		watch->seen.v[i].judged_usec = 0;
+}
+
 void watch_set_rules(struct watch *watch, const struct rules *rules)
 {
 	watch->rules = rules;
-	for (size_t i = 0; i < watch->seen.n; i++)
-		watch->seen.v[i].judged_usec = 0;
+	watch_judge_again(watch);
 }
 
 void watch_set_limits(struct watch *watch, bool dry_run, bool smaps)
@@ -165,9 +171,11 @@ void watch_add_own(struct watch *watch, pid_t pid)
 		log_debug("No memory to remember pid %d as our own", pid);
 }
 
-void watch_set_is_ours(struct watch *watch, watch_is_ours_fn is_ours)
+void watch_set_asked(struct watch *watch, watch_ask_fn is_ours,
+		     watch_ask_fn is_adopted)
 {
 	watch->is_ours = is_ours;
+	watch->is_adopted = is_adopted;
 }
 
 struct watched *const *watch_list(const struct watch *watch, size_t *ret_n)
@@ -214,6 +222,7 @@ static struct rule_verdict judge(const struct watch *watch,
 	struct rule_subject subject = subject_of(f, seen->id.pid);
 
 	subject.self_registered &= !watch->is_ours(watch->userdata, seen->id);
+	subject.adopted = watch->is_adopted(watch->userdata, seen->id);
 	for (size_t i = 0; i < watch->own.n; i++)
 		subject.ourselves |= watch->own.v[i] == seen->id.pid;
 	return rules_judge(watch->rules, &subject);

@@ -105,9 +105,14 @@ void watch_set_limits(struct watch *watch, bool dry_run, bool smaps);
 /* A pid that is part of ourselves (the injector). */
 void watch_add_own(struct watch *watch, pid_t pid);
 
-/* Our own registrations are not the process's. Asked for each process. */
-typedef bool (*watch_is_ours_fn)(void *userdata, struct process_id id);
-void watch_set_is_ours(struct watch *watch, watch_is_ours_fn is_ours);
+/* Asked for each process that is judged: are its registrations ours, and not
+ * its own; and was it handed to us? */
+typedef bool (*watch_ask_fn)(void *userdata, struct process_id id);
+void watch_set_asked(struct watch *watch, watch_ask_fn is_ours,
+		     watch_ask_fn is_adopted);
+
+/* Judge all again at the next walk. */
+void watch_judge_again(struct watch *watch);
 
 /* Walk /proc now. 0 or negative errno (-ENOMEM, or /proc cannot be read). */
 int watch_walk(struct watch *watch, uint64_t now_usec);

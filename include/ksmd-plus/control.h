@@ -26,6 +26,8 @@
  *   ExplainProcess(u pid) -> a(sts): names of <ksmd-plus/reasons.h>, pages, an
  *     error of the kernel; empty where the process is not watched
  *   Pause(), Resume(), Rescan()
+ *   Adopt(u pid): the process and what it forks are a target of their own,
+ *     "run" of mode selective, until they end; 0 is the caller
  */
 #pragma once
 

@@ -23,7 +23,7 @@ from harness import check, skip
 
 CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
-VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume", "rescan", "metrics")
+VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume", "rescan", "metrics", "run")
 LEVELS = ("ok", "note", "warning", "problem")
 
 
@@ -92,7 +92,8 @@ def refuses_wrong_usage(t):
                  ["list", "extra"], ["--socket"], ["status", "list"],
                  ["pause", "--json"], ["--json", "resume"], [""],
                  ["plan"], ["plan", "x"], ["list", "--all"], ["--all"],
-                 ["plan", "--all=1"], ["--unit", "x", "pause"]):
+                 ["plan", "--all=1"], ["run"], ["run", "true"], ["run", "--"],
+                 ["--whole", "list"], ["--unit", "x", "pause"]):
         done = ctl(*args)
         check(done.returncode == 2, f"{args}: exit {done.returncode}")
         check(done.stdout == "", f"{args}: {done.stdout}")
@@ -198,6 +199,9 @@ def completes(t):
     check(complete("ksmd-plusctl", "pause", "--j") == [], "pause --json")
     check(complete("ksmd-plusctl", "list", "") == [], "nothing after a verb")
     check(complete("ksmd-plusctl", "plan", "--ta") == ["--target"], "--ta")
+    check(complete("ksmd-plusctl", "run", "--wh") == ["--whole"], "--wh")
+    check(complete("ksmd-plusctl", "run", "--", "--js") == [],
+          "another program's options")
     check(complete("ksmd-plusctl", "list", "--ta") == [], "list --target")
     check(complete("ksmd-plusctl", "--unit", "x", "pla") == ["plan"],
           "a verb after --unit")

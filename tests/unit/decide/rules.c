@@ -324,6 +324,31 @@ static void test_not_secret_keepers(void **state)
 	rules_clear(&rules);
 }
 
+/* Only what excludes comes before having been started by `run`. */
+static void test_adopted(void **state)
+{
+	struct rule_subject subject = ordinary;
+	struct rules rules = { 0 };
+	struct rule_verdict v;
+
+	(void)state;
+	subject.adopted = true;
+	subject.self_registered = true;
+	v = rules_judge(&rules, &subject);
+	assert_int_equal(v.mode, MODE_SELECTIVE);
+	assert_string_equal(v.target->name, "run");
+	assert_int_equal(rules_domain(v.target), 0);
+	add_glob(add_target(&rules, "web", MODE_WHOLE), RULE_COMM, "guni*");
+	add_target(&rules, "others", MODE_EXCLUDE);
+	assert_string_equal(rules_judge(&rules, &subject).target->name, "run");
+	subject.keys[RULE_COMM] = "other";
+	assert_int_equal(rules_judge(&rules, &subject).mode, MODE_EXCLUDE);
+	rules_clear(&rules);
+	subject.keys[RULE_COMM] = "ssh-agent";
+	assert_int_equal(rules_judge(&rules, &subject).mode, MODE_EXCLUDE);
+	assert_never(&subject, "built-in: keeps secrets (ssh-*)");
+}
+
 static void test_mode_names(void **state)
 {
 	(void)state;
@@ -345,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_never_touched),
 		cmocka_unit_test(test_secret_keepers),
 		cmocka_unit_test(test_not_secret_keepers),
+		cmocka_unit_test(test_adopted),
 		cmocka_unit_test(test_mode_names),
 	};
 

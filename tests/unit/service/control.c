@@ -41,6 +41,7 @@ static struct {
 	sd_event *event;
 	struct control *control;
 	unsigned int n_status, n_pause, n_resume, n_rescan;
+	pid_t adopted;
 	size_t n_rows;
 } server;
 
@@ -133,6 +134,14 @@ static void fake_rescan(void *userdata)
 	server.n_rescan++;
 }
 
+/* Of all pids only 7 is not there. */
+static int fake_adopt(void *userdata, pid_t pid)
+{
+	(void)userdata;
+	server.adopted = pid;
+	return pid == 7;
+}
+
 static const struct control_ops ops = {
 	.status = fake_status,
 	.list = fake_list,
@@ -140,6 +149,7 @@ static const struct control_ops ops = {
 	.pause = fake_pause,
 	.resume = fake_resume,
 	.rescan = fake_rescan,
+	.adopt = fake_adopt,
 };
 
 static int setup(void **state)
@@ -429,6 +439,62 @@ static void root_may_change(void **state)
 	assert_int_equal(server.n_pause, 1);
 	assert_int_equal(server.n_resume, 1);
 	assert_int_equal(server.n_rescan, 1);
+}
+
+static int adopt(sd_bus *bus, uint32_t pid)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r = sd_bus_call_method(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
+				   "Adopt", &error, NULL, "u", pid);
+
+	CHECK(r >= 0 || error.message);
+	sd_bus_error_free(&error);
+	return r;
+}
+
+static void client_adopts(void)
+{
+	sd_bus *bus = client();
+
+	CHECK(adopt(bus, 7) == -EINVAL);
+	CHECK(adopt(bus, UINT32_MAX) == -EINVAL);
+	CHECK(adopt(bus, 42) >= 0);
+	sd_bus_close_unref(bus);
+}
+
+static void client_is_adopted(void)
+{
+	sd_bus *bus = client();
+
+	CHECK(adopt(bus, 0) >= 0);
+	sd_bus_close_unref(bus);
+}
+
+static void client_may_not_adopt(void)
+{
+	sd_bus *bus;
+
+	CHECK(setresuid(NOBODY, NOBODY, NOBODY) == 0);
+	bus = client();
+	CHECK(adopt(bus, 0) == -EACCES);
+	sd_bus_close_unref(bus);
+}
+
+static void root_hands_over(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(server.dir, 0755), 0);
+	assert_int_equal(run_client(client_may_not_adopt), 0);
+	assert_int_equal(server.adopted, 0);
+	assert_int_equal(run_client(client_adopts), 0);
+	assert_int_equal(server.adopted, 42);
+	/* 0 is the caller, by the kernel's word */
+	assert_int_equal(run_client(client_is_adopted), 0);
+	assert_int_not_equal(server.adopted, 42);
+	assert_int_not_equal(server.adopted, 0);
+	assert_int_not_equal(server.adopted, getpid());
 }
 
 static void client_refused(void)
@@ -794,6 +860,7 @@ int main(void)
 		TEST(get_all_asks_once),
 		TEST(processes_are_listed),
 		TEST(root_may_change),
+		TEST(root_hands_over),
 		TEST(others_may_only_look),
 		TEST(strange_calls_are_refused),
 		TEST(busctl_can_introspect),
