@@ -23,7 +23,8 @@ from harness import check, skip
 
 CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
-VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume", "rescan", "metrics", "run")
+VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume",
+         "rescan", "metrics", "run", "top")
 LEVELS = ("ok", "note", "warning", "problem")
 
 
