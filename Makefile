@@ -11,6 +11,8 @@ PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 LIBEXECDIR ?= $(PREFIX)/libexec
 UNITDIR ?= /usr/lib/systemd/system
+CATALOGDIR ?= /usr/lib/systemd/catalog
+PRESETDIR ?= /usr/lib/systemd/system-preset
 DESTDIR ?=
 
 ARCH := $(shell uname -m)
@@ -347,6 +349,7 @@ INSTALLED := $(PREFIX)/sbin/ksmd-plus $(PREFIX)/bin/ksmd-plusctl \
 	$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector \
 	$(foreach page,$(MAN_PAGES),$(call man_path,$(page))) \
 	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit))) \
+	$(CATALOGDIR)/ksmd-plus.catalog $(PRESETDIR)/90-ksmd-plus.preset \
 	$(COMPLETION) $(DSA_SETUP) $(DASHBOARD)
 CONF := $(DESTDIR)$(SYSCONFDIR)/ksmd-plus.conf
 
@@ -368,6 +371,10 @@ install: all
 	$(foreach unit,$(UNITS),sed -e 's|=/usr/sbin/|=$(PREFIX)/sbin/|' \
 		-e 's|=/usr/bin/|=$(PREFIX)/bin/|' $(unit) \
 		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
+	install -D -m644 systemd/ksmd-plus.catalog \
+		$(DESTDIR)$(CATALOGDIR)/ksmd-plus.catalog
+	install -D -m644 systemd/ksmd-plus.preset \
+		$(DESTDIR)$(PRESETDIR)/90-ksmd-plus.preset
 	install -d $(CONF).d
 	@if [ ! -e $(CONF) ] || cmp -s etc/ksmd-plus.conf $(CONF); then \
 		install -m644 etc/ksmd-plus.conf $(CONF); \
@@ -375,6 +382,8 @@ install: all
 		install -m644 etc/ksmd-plus.conf $(CONF).new; \
 		echo "$(CONF) differs and is kept; see $(CONF).new"; \
 	fi
+	@test -n "$(DESTDIR)" || ! command -v journalctl >/dev/null || \
+		journalctl --update-catalog || :
 	@test -n "$(DESTDIR)" || echo "next: ksmd-plusctl doctor;" \
 		"systemctl daemon-reload && systemctl enable --now ksmd-plus"
 

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "budget.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -39,21 +41,28 @@ void adapt_apply(struct adapt *adapt)
 static void say(const struct adapt *adapt, enum pressure_state before)
 {
 	uint32_t runway = pressure_runway_sec(&adapt->pressure);
+	uint64_t available = adapt->pressure.last_available;
+	const struct log_field *fields =
+		LOG_FIELDS(LOG_NUMBER("AVAILABLE_BYTES", available));
 
 	switch (adapt->pressure.state) {
 	case PRESSURE_MEMORY:
-		log_notice("Memory is short: %" PRIu64
-			   " MiB available%s; searching at full speed",
-			   adapt->pressure.last_available >> 20,
-			   runway < PRESSURE_RUNWAY_SEC ? " and dwindling"
-							: "");
+		log_event_limited(LOG_NOTICE, JOURNAL_MEMORY_SHORT, fields,
+				  "Memory is short: %" PRIu64
+				  " MiB available%s; searching at full speed",
+				  available >> 20,
+				  runway < PRESSURE_RUNWAY_SEC
+					  ? " and dwindling"
+					  : "");
 		break;
 	case PRESSURE_CPU:
 		log_debug("Tasks wait for CPUs; searching more slowly");
 		break;
 	default:
 		if (before == PRESSURE_MEMORY)
-			log_notice("Memory is there again; searching as usual");
+			log_event_limited(
+				LOG_NOTICE, JOURNAL_MEMORY_BACK, fields,
+				"Memory is there again; searching as usual");
 		else
 			log_debug("CPUs are there again; searching as usual");
 	}

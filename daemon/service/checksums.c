@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ksmd-plus/journal.h>
 #include <ksmd-plus/status.h>
 
 #include "checksum.h"
@@ -70,11 +71,13 @@ static int dsa_start(struct checksums *c)
 	if (c->wish == ENGINE_AUTO && !tree.n_devices)
 		return 0;
 	if (*tree.odd)
-		log_warning(
+		log_event(
+			LOG_WARNING, JOURNAL_DSA_REFUSED, NULL,
 			"The DSA driver shows no %s; its devices are not used",
 			tree.odd);
 	else if (tree.read_only)
-		log_warning("/sys is read-only; DSA devices cannot be used");
+		log_event(LOG_WARNING, JOURNAL_DSA_REFUSED, NULL,
+			  "/sys is read-only; DSA devices cannot be used");
 	c->error = engine_dsa_new(&options, &c->dsa);
 	return c->error == -ENOMEM ? c->error : 0;
 }
@@ -100,11 +103,13 @@ static int choose(struct checksums *c)
 				    (n_queues(c) && c->dsa_psec < c->cpu_psec)
 			    ? c->dsa
 			    : &checksum_cpu;
-	log_notice("Checksums by %s: a page costs the CPU %" PRIu64
-		   " ns by itself, %" PRIu64 " ns with DSA (%s, %u %s)",
-		   c->engine == c->dsa ? "DSA" : "the CPU", c->cpu_psec / 1000,
-		   c->dsa_psec / 1000, engine_dsa_rung_name(state.rung),
-		   state.n_queues, state.n_queues == 1 ? "queue" : "queues");
+	log_event(LOG_NOTICE, JOURNAL_ENGINE,
+		  LOG_FIELDS(LOG_TEXT("ENGINE", c->engine->name)),
+		  "Checksums by %s: a page costs the CPU %" PRIu64
+		  " ns by itself, %" PRIu64 " ns with DSA (%s, %u %s)",
+		  c->engine == c->dsa ? "DSA" : "the CPU", c->cpu_psec / 1000,
+		  c->dsa_psec / 1000, engine_dsa_rung_name(state.rung),
+		  state.n_queues, state.n_queues == 1 ? "queue" : "queues");
 	return 0;
 }
 

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "clock.h"
 #include "ksm.h"
 #include "log.h"
@@ -80,7 +82,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	if (!e->sweeping)
-		log_warning(
+		log_event(
+			LOG_WARNING, JOURNAL_ENDING_LATE, NULL,
 			"Withdrawing takes too long; what is left stays merged");
 	if (!e->sweeping || now >= e->deadline_usec ||
 	    ksm_read(e->env.withdraw.root, &c) ||

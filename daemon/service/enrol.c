@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "cleanup.h"
 #include "clock.h"
 #include "inject.h"
@@ -102,7 +104,9 @@ int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 		return r;
 	}
 	if (path && injector_start(enrol))
-		log_warning(
+		log_event(
+			LOG_WARNING, JOURNAL_INJECTOR_MISSING,
+			LOG_FIELDS(LOG_TEXT("PATH", path)),
 			"Cannot start %s: %s; only processes that registered their memory themselves can be merged",
 			path, strerror(enrol->start_error));
 	*ret = enrol;
@@ -258,7 +262,8 @@ int enrol_submit(struct enrol *enrol, struct watched *watched,
 
 static void injector_lost(struct enrol *enrol)
 {
-	log_warning("The injector has died; starting a new one");
+	log_event_limited(LOG_WARNING, JOURNAL_INJECTOR_DIED, NULL,
+			  "The injector has died; starting a new one");
 	injector_stop(enrol);
 	enrol->start_error = EPIPE;
 	enrol->restart_usec = clock_usec(CLOCK_MONOTONIC) + RESTART_USEC;

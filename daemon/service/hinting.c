@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "budget.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -110,9 +112,13 @@ static void hooks_open(struct hinting *h)
 	h->refused = r != 0;
 	text_set(h);
 	if (r < 0)
-		log_error_errno(r, "Cannot follow reads of files");
+		log_event_limited(LOG_ERR, JOURNAL_HINTS_REFUSED, NULL,
+				  "Cannot follow reads of files: %s",
+				  strerror(-r));
 	else if (h->hook != HINTS_OFF)
-		log_notice("Hints from reads of files: %s", h->text);
+		log_event_limited(LOG_NOTICE, JOURNAL_HINTS,
+				  LOG_FIELDS(LOG_TEXT("HOOK", h->text)),
+				  "Hints from reads of files: %s", h->text);
 	if (r)
 		return;
 	list = watch_list(h->env.watch, &n);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "leftovers.h"
 
+#include <ksmd-plus/journal.h>
+
 #include "knobs.h"
 #include "ledger.h"
 #include "log.h"
@@ -13,8 +15,8 @@ int leftovers_restore(const struct root *root, struct ledger *ledger,
 	int r = knobs_restore(knobs);
 
 	if (r < 0)
-		return log_error_errno(
-			r,
+		return log_event_errno(
+			r, JOURNAL_KNOBS_LEFT, NULL,
 			"Cannot restore KSM's settings of an earlier daemon");
 	/* downwards: forgetting one puts the last in its place */
 	for (size_t i = ledger_processes(ledger, &list); i-- > 0;) {
@@ -26,7 +28,8 @@ int leftovers_restore(const struct root *root, struct ledger *ledger,
 			continue;
 		r = ledger_forget(ledger, id);
 		if (r)
-			return log_error_errno(r, "Cannot write the ledger");
+			return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+					       "Cannot write the ledger");
 		ledger_processes(ledger, &list);
 	}
 	return 0;

@@ -15,11 +15,13 @@
 #include <unistd.h>
 
 #include <ksmd-plus/control.h>
+#include <ksmd-plus/journal.h>
 #include <ksmd-plus/types.h>
 
 #include "cleanup.h"
 #include "config.h"
 #include "instance.h"
+#include "journal.h"
 #include "kfeat.h"
 #include "knobs.h"
 #include "ksm.h"
@@ -145,32 +147,35 @@ static int preconditions(const struct root *root, const struct options *o,
 	int r;
 
 	if (geteuid() != 0)
-		return log_error_errno(
-			EPERM,
+		return log_event_errno(
+			EPERM, JOURNAL_NO_RIGHTS, NULL,
 			"ksmd-plus has to run as root: reading other processes' memory and steering ksmd need it");
 	if (sysconf(_SC_PAGESIZE) != (long)PAGE_BYTES)
-		return log_error_errno(
-			EOPNOTSUPP,
+		return log_event_errno(
+			EOPNOTSUPP, JOURNAL_NO_SUPPORT, NULL,
 			"Only 4 KiB pages are supported, this kernel has %ld",
 			sysconf(_SC_PAGESIZE));
 	if (mkdir(runtime_dir(), 0755) < 0 && errno != EEXIST)
-		return log_error_errno(errno, "Cannot make %s", runtime_dir());
+		return log_event_errno(errno, JOURNAL_START_FAILED, NULL,
+				       "Cannot make %s", runtime_dir());
 	if (faccessat(root->sys, KSM_DIR "/run", F_OK, 0) < 0)
-		return log_error_errno(
-			EOPNOTSUPP,
+		return log_event_errno(
+			EOPNOTSUPP, JOURNAL_NO_SUPPORT, NULL,
 			"This kernel has no KSM (CONFIG_KSM): there is no /sys/" KSM_DIR);
 	if (o->dry_run)
 		return 0;
 	r = instance_lock(root, ret_lock, &holder);
 	if (r == INSTANCE_HELD) {
-		log_error(
+		log_event(
+			LOG_ERR, JOURNAL_ALREADY_RUNNING,
+			LOG_FIELDS(LOG_NUMBER("PID", holder)),
 			"Another ksmd-plus, pid %d, is running on this kernel; there can be only one",
 			holder);
 		return -EBUSY;
 	}
 	if (r)
-		return log_error_errno(
-			r,
+		return log_event_errno(
+			r, JOURNAL_NO_RIGHTS, NULL,
 			"Cannot write to /sys/" KSM_DIR
 			", so ksmd cannot be steered (--dry-run only looks)");
 	return 0;
@@ -188,8 +193,8 @@ static int restore(const struct root *root)
 		return errno == ENOENT ? 0 : -errno;
 	r = ledger_open(dir, false, &ledger);
 	if (r)
-		log_error_errno(r, "Cannot open the ledger in %s",
-				runtime_dir());
+		log_event_errno(r, JOURNAL_KNOBS_LEFT, NULL,
+				"Cannot open the ledger in %s", runtime_dir());
 	if (!r)
 		r = knobs_new(root, ledger, false, &knobs);
 	if (!r)
@@ -284,7 +289,8 @@ static int run(const struct root *root, const struct options *o)
 	int r = kfeat_probe(root, &kfeat);
 
 	if (r)
-		return log_error_errno(r, "Cannot probe the kernel");
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot probe the kernel");
 	r = sd_event_new(&event);
 	if (r >= 0)
 		r = sd_event_set_watchdog(event, true);
@@ -309,11 +315,13 @@ int main(int argc, char **argv)
 	if (r >= 0)
 		return r;
 	log_open("ksmd-plus", o.debug);
+	journal_open();
 	if (o.action == ACTION_CHECK)
 		return check_config(&o);
 	r = root_open("", &root);
 	if (r) {
-		log_error_errno(r, "Cannot open /proc and /sys");
+		log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				"Cannot open /proc and /sys");
 		return EXIT_FAILURE;
 	}
 	signals_block();

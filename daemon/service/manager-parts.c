@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "adapt.h"
 #include "adopt.h"
 #include "budget.h"
@@ -28,6 +30,7 @@
 #include "report.h"
 #include "scan.h"
 #include "settings.h"
+#include "summary.h"
 #include "track.h"
 #include "watch.h"
 #include "withdraw.h"
@@ -95,7 +98,8 @@ static int steer_start(struct manager *m)
 	int r = ledger_open(m->runtime_fd, m->options.dry_run, &m->ledger);
 
 	if (r)
-		return log_error_errno(r, "Cannot open the ledger in %s",
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot open the ledger in %s",
 				       m->options.runtime_dir);
 	r = knobs_new(m->root, m->ledger, m->options.dry_run, &m->knobs);
 	if (!r)
@@ -262,8 +266,12 @@ static int faces_start(struct manager *m, const struct control_ops *ops,
 		    clock_usec(CLOCK_MONOTONIC), cpu_usec(m));
 	r = control_new(m->event, m->options.runtime_dir, ops, m, &m->control);
 	if (r)
-		return log_error_errno(r, "Cannot listen on %s/bus",
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot listen on %s/bus",
 				       m->options.runtime_dir);
+	r = summary_new(m->event, ops->status, m, &m->summary);
+	if (r)
+		return r;
 	r = sd_event_add_time(m->event, &m->walk_timer, CLOCK_MONOTONIC, 0,
 			      1000, walk, m);
 	return r < 0 ? r : 0;

@@ -48,6 +48,7 @@ struct manager {
 	struct withdraw_env withdraw;
 	struct report *report;
 	struct control *control;
+	struct summary *summary;
 	sd_event_source *walk_timer;
 
 	bool paused;

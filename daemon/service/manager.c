@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+
+#include <ksmd-plus/journal.h>
 
 #include "adapt.h"
 #include "adopt.h"
@@ -30,6 +33,7 @@
 #include "report.h"
 #include "scan.h"
 #include "settings.h"
+#include "summary.h"
 #include "track.h"
 #include "watch.h"
 #include "withdraw.h"
@@ -74,10 +78,14 @@ static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
 				 now + MAX(WALK_USEC, cpu * WALK_SHARE));
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (r)
-		log_warning("Cannot walk /proc: %s, ignoring", strerror(-r));
-	if (!m->walked)
+		log_event_limited(LOG_WARNING, JOURNAL_PROCESSES_UNSEEN, NULL,
+				  "Cannot walk /proc: %s, ignoring",
+				  strerror(-r));
+	if (!m->walked) {
+		m->walked = true;
 		sd_notify(0, "READY=1\nSTATUS=Looking for duplicates");
-	m->walked = true;
+		summary_started(m->summary);
+	}
 	return 0;
 }
 
@@ -118,8 +126,9 @@ static void op_pause(void *userdata)
 	merge_pause(m->merge, true);
 	placing_pause(m->placing, true);
 	if (knobs_restore(m->knobs))
-		log_warning("Not every knob could be restored, ignoring");
-	log_notice("Paused");
+		log_event(LOG_WARNING, JOURNAL_KNOBS_LEFT, NULL,
+			  "Not every knob could be restored, ignoring");
+	log_event(LOG_NOTICE, JOURNAL_PAUSED, NULL, "Paused");
 }
 
 static void op_resume(void *userdata)
@@ -133,7 +142,7 @@ static void op_resume(void *userdata)
 	merge_pause(m->merge, false);
 	scan_pause(m->scan, false);
 	placing_pause(m->placing, false);
-	log_notice("Resumed");
+	log_event(LOG_NOTICE, JOURNAL_RESUMED, NULL, "Resumed");
 }
 
 static void op_rescan(void *userdata)
@@ -189,8 +198,8 @@ int manager_new(sd_event *event, const struct root *root,
 	m->runtime_fd = open(options->runtime_dir,
 			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->runtime_fd < 0) {
-		r = log_error_errno(errno, "Cannot open %s",
-				    options->runtime_dir);
+		r = log_event_errno(errno, JOURNAL_START_FAILED, NULL,
+				    "Cannot open %s", options->runtime_dir);
 		free(m);
 		return r;
 	}
@@ -199,7 +208,8 @@ int manager_new(sd_event *event, const struct root *root,
 		r = manager_parts_start(m, &watch_ops, &control_ops, on_walk);
 	if (r) {
 		manager_free(m);
-		return log_error_errno(r, "Cannot start");
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot start");
 	}
 	pulser_take_over(m->pulser);
 	*ret = m;
@@ -223,6 +233,7 @@ struct manager *manager_free(struct manager *m)
 	if (m->watch)
 		watch_free(m->watch);
 	adopt_free(m->adopt);
+	summary_free(m->summary);
 	report_free(m->report);
 	merge_free(m->merge);
 	hinting_free(m->hinting);
@@ -233,7 +244,8 @@ struct manager *manager_free(struct manager *m)
 	track_free(m->track);
 	pfnset_free(m->reader.seen);
 	if (m->knobs && knobs_restore(m->knobs))
-		log_warning("Not every knob could be restored");
+		log_event(LOG_WARNING, JOURNAL_KNOBS_LEFT, NULL,
+			  "Not every knob could be restored");
 	knobs_free(m->knobs);
 	ledger_close(m->ledger);
 	config_clear(&m->config);
@@ -246,15 +258,25 @@ void manager_reload(struct manager *m)
 {
 	struct merge_limits limits;
 
-	if (m->stopping || settings_reload(&m->options, m->kfeat, &m->config))
+	if (m->stopping)
 		return;
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		   clock_usec(CLOCK_MONOTONIC));
+	if (settings_reload(&m->options, m->kfeat, &m->config)) {
+		sd_notify(
+			0,
+			"READY=1\nSTATUS=Looking for duplicates; the new configuration has faults");
+		return;
+	}
 	watch_set_rules(m->watch, &m->config.rules);
 	adapt_apply(m->adapt);
 	limits = settings_merge(&m->config, m->kfeat, m->root);
 	merge_set_limits(m->merge, &limits);
 	hinting_reload(m->hinting);
 	placing_soon(m->placing);
-	log_notice("Configuration reloaded");
+	log_event(LOG_NOTICE, JOURNAL_CONFIG_RELOADED, NULL,
+		  "Configuration reloaded");
+	sd_notify(0, "READY=1\nSTATUS=Looking for duplicates");
 }
 
 void manager_stop(struct manager *m)
@@ -267,6 +289,8 @@ void manager_stop(struct manager *m)
 		.registered = watch_registered(m->watch),
 	};
 
+	if (!m->stopping)
+		summary_write(m->summary);
 	if (m->stopping || m->options.dry_run ||
 	    m->config.on_exit == ON_EXIT_KEEP) {
 		m->stopping = true;

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "cleanup.h"
 #include "clock.h"
 #include "knobs.h"
@@ -84,7 +86,10 @@ static int knob_write(struct pulser *pulser, enum knob knob, uint64_t value)
 	int r = knobs_set(pulser->knobs, knob, value);
 
 	if (r < 0)
-		return log_error_errno(r, "Cannot write %s", knob_name(knob));
+		return log_event_errno(r, JOURNAL_KNOB_REFUSED,
+				       LOG_FIELDS(LOG_TEXT("KNOB",
+							   knob_name(knob))),
+				       "Cannot write %s", knob_name(knob));
 	return r == KNOB_ABSENT ? 0 : r;
 }
 

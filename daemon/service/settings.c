@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "settings.h"
 
+#include <ksmd-plus/journal.h>
+
 #include "cleanup.h"
 #include "ksm.h"
 #include "log.h"
@@ -12,11 +14,16 @@
 static void on_complaint(void *userdata, const char *file, unsigned int line,
 			 const char *sentence)
 {
+	const struct log_field *fields = LOG_FIELDS(LOG_TEXT("FILE", file),
+						    LOG_NUMBER("LINE", line));
+
 	(void)userdata;
 	if (line)
-		log_warning("%s:%u: %s", file, line, sentence);
+		log_event(LOG_WARNING, JOURNAL_CONFIG_FAULT, fields,
+			  "%s:%u: %s", file, line, sentence);
 	else
-		log_warning("%s: %s", file, sentence);
+		log_event(LOG_WARNING, JOURNAL_CONFIG_FAULT, fields, "%s: %s",
+			  file, sentence);
 }
 
 int settings_read(const struct manager_options *options,
@@ -33,11 +40,13 @@ int settings_reload(const struct manager_options *options,
 	int r = settings_read(options, kfeat, &new);
 
 	if (r < 0)
-		return log_error_errno(
-			r,
+		return log_event_errno(
+			r, JOURNAL_CONFIG_REJECTED, NULL,
 			"The new configuration cannot be read; the old one stays in force");
 	if (r > 0) {
-		log_error(
+		log_event(
+			LOG_ERR, JOURNAL_CONFIG_REJECTED,
+			LOG_FIELDS(LOG_NUMBER("FAULTS", r)),
 			"The new configuration has %d faults; the old one stays in force",
 			r);
 		config_clear(&new);
@@ -45,7 +54,8 @@ int settings_reload(const struct manager_options *options,
 	}
 	if (new.memory_limit != config->memory_limit ||
 	    new.threads != config->threads || new.engine != config->engine)
-		log_notice(
+		log_event(
+			LOG_NOTICE, JOURNAL_CONFIG_LATER, NULL,
 			"memory_limit, threads and engine take effect at the next start");
 	new.memory_limit = config->memory_limit;
 	new.threads = config->threads;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
@@ -273,6 +275,15 @@ static bool is_unchanged(const struct watch *watch, const struct watched *w,
 	       !strcmp(w->target, v->target ? v->target->name : "");
 }
 
+static void say_denied(const struct seen *seen, int error)
+{
+	log_event_limited(LOG_WARNING, JOURNAL_PROCESS_DENIED,
+			  LOG_FIELDS(LOG_NUMBER("PID", seen->id.pid),
+				     LOG_TEXT("COMM", seen->comm)),
+			  "May not look into %s (pid %d): %s", seen->comm,
+			  seen->id.pid, strerror(error));
+}
+
 static int seen_judge(struct watch *watch, struct seen *seen, uint64_t now_usec)
 {
 	struct process_facts facts = { 0 };
@@ -290,9 +301,7 @@ static int seen_judge(struct watch *watch, struct seen *seen, uint64_t now_usec)
 		r = watched_begin(watch, seen, &verdict, &facts);
 		if (r < 0 && r != -ENOMEM) {
 			if (!seen->denied)
-				log_warning("May not look into %s (pid %d): %s",
-					    seen->comm, seen->id.pid,
-					    strerror(-r));
+				say_denied(seen, -r);
 			seen->denied = true;
 			r = 0;
 		}

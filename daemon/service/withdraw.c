@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "cleanup.h"
 #include "enrol.h"
 #include "ledger.h"
@@ -74,7 +76,13 @@ static void on_withdrawn(void *userdata, struct watched *w,
 	if (outcome->result == INJECT_DONE || outcome->result == INJECT_GONE)
 		ledger_forget(request->ledger, w->process.id);
 	else
-		log_warning(
+		log_event_limited(
+			LOG_WARNING, JOURNAL_MARKS_LEFT,
+			LOG_FIELDS(LOG_NUMBER("PID", w->process.id.pid),
+				   LOG_TEXT("COMM", w->facts.comm),
+				   LOG_TEXT("REASON",
+					    inject_reason_name(
+						    outcome->reason))),
 			"The marks of %s (pid %d) could not be taken back (%s); its merged pages stay merged",
 			w->facts.comm, w->process.id.pid,
 			inject_reason_name(outcome->reason));
@@ -97,7 +105,10 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 		return WITHDRAW_NOTHING;
 	}
 	if (!is_harmless(env, w)) {
-		log_notice(
+		log_event_limited(
+			LOG_NOTICE, JOURNAL_MERGED_KEPT,
+			LOG_FIELDS(LOG_NUMBER("PID", w->process.id.pid),
+				   LOG_TEXT("COMM", w->facts.comm)),
 			"Leaving the merged pages of %s (pid %d) merged: un-merging them could leave too little memory",
 			w->facts.comm, w->process.id.pid);
 		return WITHDRAW_KEPT;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ksmd-plus/journal.h>
+
 #include "cleanup.h"
 #include "ksm.h"
 #include "ledger.h"
@@ -124,7 +126,10 @@ static int value_set(struct knobs *knobs, enum knob knob, const char *value)
 		return r;
 	if (k && strcmp(now, k->wrote[0] ? k->wrote : k->original)) {
 		knobs->foreign[knob] = true;
-		log_warning(
+		log_event(
+			LOG_WARNING, JOURNAL_KNOB_FOREIGN,
+			LOG_FIELDS(LOG_TEXT("KNOB", names[knob]),
+				   LOG_TEXT("VALUE", now)),
 			"Somebody else has set %s to %s: leaving that knob to them",
 			names[knob], now);
 		return KNOB_FOREIGN;

@@ -23,7 +23,9 @@ EXPECTED = {
     "opt/share/ksmd-plus/grafana/ksmd-plus.json",
     "usr/lib/systemd/system/ksmd-plus.service",
     "usr/lib/systemd/system/ksmd-plus-metrics.service",
-    "usr/lib/systemd/system/ksmd-plus-metrics.timer", CONF,
+    "usr/lib/systemd/system/ksmd-plus-metrics.timer",
+    "usr/lib/systemd/catalog/ksmd-plus.catalog",
+    "usr/lib/systemd/system-preset/90-ksmd-plus.preset", CONF,
 }
 
 
