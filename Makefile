@@ -24,7 +24,7 @@ DSA ?= $(if $(filter x86_64,$(ARCH)),yes,no)
 # missing. a|b is the first of the two that this Debian has.
 PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
 	libinih-dev libxxhash-dev libisal-dev libjson-c-dev \
-	$(if $(filter yes,$(DSA)),libaccel-config-dev)
+	$(if $(filter yes,$(DSA)),libaccel-config-dev uuid-dev)
 PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
