@@ -25,6 +25,8 @@ CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
 VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume",
          "rescan", "metrics", "run", "top")
+NEED_DAEMON = tuple(v for v in VERBS if v not in
+                    ("doctor", "explain", "metrics", "plan", "run", "top"))
 LEVELS = ("ok", "note", "warning", "problem")
 
 
