@@ -27,6 +27,10 @@
 /* Without anybody to watch the hooks stay for a while: loading them takes some
  * 100 ms of CPU. */
 #define LINGER_USEC (60 * USEC_PER_SEC)
+/* ... and wait until what was there at first has been read and merged, so long
+ * at least and at most. */
+#define DEFER_USEC     USEC_PER_SEC
+#define DEFER_MAX_USEC (10 * USEC_PER_SEC)
 /* Mappings are read again for pages that are in none of them, and where they
  * are old; both times not so often that it takes a hundredth of a CPU. */
 #define MAP_MISSING_USEC (500 * USEC_PER_MSEC)
@@ -45,6 +49,7 @@ struct hinting {
 	bool refused; /* not to be tried again before a reload */
 	unsigned int n_watched;
 	uint64_t alone_usec; /* since when nobody is watched */
+	uint64_t some_usec; /* since when somebody is */
 	enum hints_want hook; /* as it was configured when last opened */
 	unsigned int buffer;
 	struct looks *looks;
@@ -78,7 +83,9 @@ static void text_set(struct hinting *h)
 		snprintf(h->text, sizeof(h->text), "off");
 	else if (!h->hints && !h->refused)
 		snprintf(h->text, sizeof(h->text),
-			 "none (nobody is there to be watched)");
+			 h->n_watched
+				 ? "not yet (what is there is looked at first)"
+				 : "none (nobody is there to be watched)");
 	else if (cost || *h->state.why)
 		snprintf(h->text, sizeof(h->text), "%s (%s%s%s)", name,
 			 cost ? cost : "", cost && *h->state.why ? "; " : "",
@@ -141,6 +148,14 @@ static void hooks_close(struct hinting *h)
 		 c.hints, h->lost, c.pages, c.pairs);
 }
 
+static bool may_open(const struct hinting *h, uint64_t now)
+{
+	bool busy = scan_state(h->env.scan) == SCAN_FIRST ||
+		    merge_stage(h->env.merge) != MERGE_IDLE;
+
+	return now >= h->some_usec + (busy ? DEFER_MAX_USEC : DEFER_USEC);
+}
+
 /* Hooked while somebody is watched, and a while longer. */
 static void hooks_consider(struct hinting *h, uint64_t now)
 {
@@ -148,7 +163,7 @@ static void hooks_consider(struct hinting *h, uint64_t now)
 		h->alone_usec = now;
 	if (!h->env.config->hints_enabled || now > h->alone_usec + LINGER_USEC)
 		hooks_close(h);
-	else if (!h->hints && !h->refused && h->n_watched)
+	else if (!h->hints && !h->refused && h->n_watched && may_open(h, now))
 		hooks_open(h);
 }
 
@@ -314,7 +329,9 @@ void hinting_found(struct hinting *h, const struct watched *w)
 {
 	if (!h || !is_wanted(w))
 		return;
-	h->n_watched++;
+	if (!h->n_watched++)
+		h->some_usec = clock_usec(CLOCK_MONOTONIC);
+	text_set(h);
 	if (h->hints)
 		watch_one(h, w);
 	else
