@@ -158,14 +158,19 @@ static void make(void)
 
 static void once(struct target *t, const struct call *call)
 {
+	bool by_ticks = call->call == call_recv;
 	uint64_t start = target_nsec(), took;
 	int e = call->call();
 
 	took = target_nsec() - start;
 	if (e != call->error)
 		target_broken(t, "%s: %s", call->name, strerror(e));
-	/* epoll_wait counts in milliseconds and socket timeouts in jiffies. */
-	if (took + 1000000 < TIMEOUT_NSEC)
+	/*
+	 * epoll_wait counts in milliseconds. Socket timeouts count jiffies,
+	 * which run late on a virtual machine that was not scheduled and then
+	 * catch up: of 30 ms, 26 were seen with nobody near this process.
+	 */
+	if (took + (by_ticks ? TIMEOUT_NSEC / 2 : 1000000) < TIMEOUT_NSEC)
 		target_broken(t, "%s: only %llu us", call->name,
 			      (unsigned long long)took / 1000);
 }
