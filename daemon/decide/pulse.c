@@ -22,8 +22,28 @@
 /* The dearest page there is: facts 1.6, times two. */
 #define PAGE_NSEC_WORST 14000ULL
 
+/* What is left of the share, with @used_nsec used in @usec. */
+static int64_t spare(int64_t nsec, uint64_t usec, uint64_t used_nsec,
+		     uint32_t cpu_permyriad)
+{
+	int64_t most = (int64_t)(PULSE_SPARE_USEC * cpu_permyriad / 10);
+
+	/* a longer time fills it, whatever was missing */
+	if (usec >= 10 * PULSE_SPARE_USEC)
+		return most;
+	nsec += (int64_t)(usec * cpu_permyriad / 10) - (int64_t)used_nsec;
+	return MIN(nsec, most);
+}
+
+static uint32_t share_now(const struct pulse *p)
+{
+	return p->spare_nsec > 0 ? MAX(p->cpu_permyriad, PULSE_BURST_PERMYRIAD)
+				 : p->cpu_permyriad;
+}
+
 static void pace_set(struct pulse *p)
 {
+	uint32_t share = share_now(p);
 	uint64_t pages = PULSE_BATCH_NSEC / MAX(p->page_nsec, 1U);
 	uint64_t batch, sleep;
 
@@ -31,7 +51,7 @@ static void pace_set(struct pulse *p)
 		    (uint64_t)PULSE_MAX_PAGES);
 	batch = pages * p->page_nsec;
 	/* batch / (batch + sleep) = share */
-	sleep = batch * (10000 - p->cpu_permyriad) / p->cpu_permyriad;
+	sleep = batch * (10000 - share) / share;
 	p->pace.pages_to_scan = (uint32_t)pages;
 	/* rounded up, and never 0: ksmd would spin (facts 1.8) */
 	p->pace.sleep_msec = (uint32_t)MAX((sleep + 999999) / 1000000,
@@ -43,6 +63,8 @@ void pulse_begin(struct pulse *p, const struct pulse_sample *now,
 {
 	uint64_t work_usec = registered * PAGE_NSEC_WORST / 1000 *
 			     (JUDGE_SCANS + 1) * 10000 / cpu_permyriad;
+	int64_t left = spare(p->spare_nsec, now->now_usec - p->last.now_usec, 0,
+			     cpu_permyriad);
 
 	*p = (struct pulse){
 		.start = *now,
@@ -55,6 +77,7 @@ void pulse_begin(struct pulse *p, const struct pulse_sample *now,
 		.active_usec = now->now_usec,
 		.page_nsec = PAGE_NSEC_GUESS,
 		.cpu_permyriad = cpu_permyriad,
+		.spare_nsec = left,
 	};
 	pace_set(p);
 }
@@ -64,13 +87,17 @@ static void cost_learn(struct pulse *p, const struct pulse_sample *now)
 {
 	uint64_t pages = now->scanned - p->last.scanned;
 	uint64_t nsec = now->ksmd_nsec - p->last.ksmd_nsec;
+	uint32_t share = share_now(p);
 	uint64_t cost;
 
-	if (pages < PULSE_MIN_PAGES)
-		return;
-	cost = MIN(MAX(nsec / pages, 50ULL), PAGE_NSEC_WORST);
-	p->page_nsec = (uint32_t)((p->page_nsec + cost) / 2);
-	pace_set(p);
+	p->spare_nsec = spare(p->spare_nsec, now->now_usec - p->last.now_usec,
+			      nsec, p->cpu_permyriad);
+	if (pages >= PULSE_MIN_PAGES) {
+		cost = MIN(MAX(nsec / pages, 50ULL), PAGE_NSEC_WORST);
+		p->page_nsec = (uint32_t)((p->page_nsec + cost) / 2);
+	}
+	if (pages >= PULSE_MIN_PAGES || share != share_now(p))
+		pace_set(p);
 }
 
 enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
@@ -100,7 +127,7 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 		return PULSE_MERGED;
 	if (now->full_scans >= p->start.full_scans + JUDGE_SCANS + 1 &&
 	    p->idle_scans)
-		return PULSE_STALLED;
+		return p->gained >= p->promised ? PULSE_MERGED : PULSE_STALLED;
 	if (now->now_usec >=
 	    p->active_usec + IDLE_USEC + p->pace.sleep_msec * USEC_PER_MSEC)
 		return PULSE_STALLED;

@@ -100,13 +100,16 @@ static void pace_write(struct pulser *pulser, const struct pulse_pace *pace)
 	knob_write(pulser, KNOB_SLEEP_MILLISECS, pace->sleep_msec);
 }
 
+static bool differ(uint32_t a, uint32_t b)
+{
+	return MAX(a, b) - MIN(a, b) > MIN(a, b) / 5;
+}
+
 /* Enough of a change to be worth a write: a fifth. */
 static bool pace_differs(const struct pulse_pace *a, const struct pulse_pace *b)
 {
-	uint32_t low = MIN(a->pages_to_scan, b->pages_to_scan);
-	uint32_t high = MAX(a->pages_to_scan, b->pages_to_scan);
-
-	return high - low > low / 5;
+	return differ(a->pages_to_scan, b->pages_to_scan) ||
+	       differ(a->sleep_msec, b->sleep_msec);
 }
 
 static void rest(struct pulser *pulser, const struct pulse_pace *pace)
