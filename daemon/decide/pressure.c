@@ -76,3 +76,13 @@ uint32_t pressure_share(enum pressure_state state, uint32_t share)
 		return share;
 	}
 }
+
+unsigned int pressure_threads(unsigned int n_threads, unsigned int n_cpus,
+			      unsigned int n_running, unsigned int n_ours)
+{
+	unsigned int others = n_running - MIN(n_running, n_ours);
+	unsigned int left = n_cpus - MIN(n_cpus, others);
+
+	left = MIN(left, n_threads);
+	return MAX(left, 1U);
+}

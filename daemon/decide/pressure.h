@@ -60,3 +60,11 @@ uint32_t pressure_runway_sec(const struct pressure *pressure);
 /* The daemon's share of a CPU instead of @share: a whole one if memory is
  * short (or what is allowed, if that is more), a quarter if CPUs are. */
 uint32_t pressure_share(enum pressure_state state, uint32_t share_permyriad);
+
+/*
+ * How many of @n_threads workers may run at once: as many as CPUs are left by
+ * others, and always one. @n_running threads of the machine run or want to,
+ * @n_ours of them being the daemon's.
+ */
+unsigned int pressure_threads(unsigned int n_threads, unsigned int n_cpus,
+			      unsigned int n_running, unsigned int n_ours);

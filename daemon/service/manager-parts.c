@@ -134,7 +134,8 @@ static int sense_start(struct manager *m)
 	if (!r)
 		r = checksums_new(m->root, m->config.engine, &m->checksums);
 	if (!r)
-		r = pool_new(m->event, settings_threads(&m->config, m->kfeat),
+		r = pool_new(m->event, m->root,
+			     settings_threads(&m->config, m->kfeat),
 			     checksums_engine(m->checksums), &m->pool);
 	return r;
 }

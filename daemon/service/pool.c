@@ -11,6 +11,12 @@
 
 #include "checksum.h"
 #include "cleanup.h"
+#include "clock.h"
+#include "pressure.h"
+#include "runqueue.h"
+
+/* How often others are looked for while there is work. */
+#define ROOM_USEC 50000ULL
 
 struct queue {
 	struct job *first;
@@ -22,7 +28,12 @@ struct pool {
 	pthread_cond_t wake;
 	struct queue todo; /* under lock */
 	struct queue done; /* under lock */
+	unsigned int n_busy; /* under lock: jobs that are being run */
+	unsigned int room; /* under lock: as many may be */
 	bool ending; /* under lock */
+	const struct root *root;
+	sd_event_source *timer; /* looks for others while jobs are pending */
+	uint64_t looked_usec;
 	int eventfd;
 	sd_event_source *source;
 	unsigned int pending;
@@ -74,14 +85,17 @@ static void *worker_main(void *arg)
 	while (!pool->ending) {
 		bool was_empty;
 
-		job = queue_take(&pool->todo);
+		job = pool->n_busy < pool->room ? queue_take(&pool->todo)
+						: NULL;
 		if (!job) {
 			pthread_cond_wait(&pool->wake, &pool->lock);
 			continue;
 		}
+		pool->n_busy++;
 		pthread_mutex_unlock(&pool->lock);
 		job->run(job, &worker);
 		pthread_mutex_lock(&pool->lock);
+		pool->n_busy--;
 		was_empty = !pool->done.first;
 		queue_add(&pool->done, job);
 		if (was_empty)
@@ -90,6 +104,44 @@ static void *worker_main(void *arg)
 	pthread_mutex_unlock(&pool->lock);
 	worker_close(&worker);
 	return NULL;
+}
+
+/*
+ * Two workers beside a program that keeps one of two CPUs busy took a third of
+ * its CPU away for as long as a burst lasts, one takes what nobody uses.
+ */
+static void room_look(struct pool *pool)
+{
+	long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int n_running;
+
+	pool->looked_usec = clock_usec(CLOCK_MONOTONIC);
+	if (n_cpus < 1 || runqueue_length(pool->root, &n_running) < 0)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->room = pressure_threads(pool->n_threads, (unsigned int)n_cpus,
+				      n_running, pool->n_busy + 1);
+	pthread_cond_broadcast(&pool->wake);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static void timer_set(struct pool *pool)
+{
+	sd_event_source_set_time(pool->timer, pool->looked_usec + ROOM_USEC);
+	sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct pool *pool = userdata;
+
+	(void)source;
+	(void)usec;
+	if (pool->pending) {
+		room_look(pool);
+		timer_set(pool);
+	}
+	return 0;
 }
 
 static int on_done(sd_event_source *source, int fd, uint32_t revents,
@@ -131,7 +183,24 @@ static int threads_start(struct pool *pool, unsigned int n)
 	return r;
 }
 
-int pool_new(sd_event *event, unsigned int n_threads,
+static int sources_add(struct pool *pool, sd_event *event)
+{
+	int r;
+
+	pool->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pool->eventfd < 0)
+		return -errno;
+	r = sd_event_add_io(event, &pool->source, pool->eventfd, EPOLLIN,
+			    on_done, pool);
+	if (r >= 0)
+		r = sd_event_add_time(event, &pool->timer, CLOCK_MONOTONIC, 0,
+				      1000, on_timer, pool);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(pool->timer, SD_EVENT_OFF);
+	return r;
+}
+
+int pool_new(sd_event *event, const struct root *root, unsigned int n_threads,
 	     const struct checksum_engine *engine, struct pool **ret)
 {
 	struct pool *pool =
@@ -141,15 +210,13 @@ int pool_new(sd_event *event, unsigned int n_threads,
 	if (!pool)
 		return -ENOMEM;
 	pool->engine = engine;
+	pool->root = root;
+	pool->room = n_threads;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->wake, NULL);
 	queue_init(&pool->todo);
 	queue_init(&pool->done);
-	pool->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = pool->eventfd < 0
-		    ? -errno
-		    : sd_event_add_io(event, &pool->source, pool->eventfd,
-				      EPOLLIN, on_done, pool);
+	r = sources_add(pool, event);
 	if (r >= 0)
 		r = threads_start(pool, n_threads);
 	if (r < 0) {
@@ -177,6 +244,7 @@ struct pool *pool_free(struct pool *pool)
 	while ((job = queue_take(&pool->todo)))
 		job->done(job, true);
 	sd_event_source_unref(pool->source);
+	sd_event_source_unref(pool->timer);
 	close_fd(pool->eventfd);
 	pthread_cond_destroy(&pool->wake);
 	pthread_mutex_destroy(&pool->lock);
@@ -186,7 +254,12 @@ struct pool *pool_free(struct pool *pool)
 
 void pool_submit(struct pool *pool, struct job *job)
 {
-	pool->pending++;
+	if (!pool->pending++) {
+		if (clock_usec(CLOCK_MONOTONIC) >=
+		    pool->looked_usec + ROOM_USEC)
+			room_look(pool);
+		timer_set(pool);
+	}
 	pthread_mutex_lock(&pool->lock);
 	queue_add(&pool->todo, job);
 	pthread_cond_signal(&pool->wake);

@@ -4,7 +4,7 @@
  *
  * A job is run by some thread and then finished on the loop's thread. Workers
  * own no policy and take no lock but the pool's: a job has to carry all that
- * its run() needs.
+ * its run() needs. While others want the CPUs, fewer threads work at once.
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 
 struct checksum_engine;
 struct pool;
+struct root;
 
 /* Embedded in the caller's own struct, first member. */
 struct job {
@@ -27,8 +28,8 @@ struct job {
 };
 
 /* Start @n_threads (1 or more), each with a lane of @engine, which outlives
- * the pool. 0 or negative errno. */
-int pool_new(sd_event *event, unsigned int n_threads,
+ * the pool as @root does. 0 or negative errno. */
+int pool_new(sd_event *event, const struct root *root, unsigned int n_threads,
 	     const struct checksum_engine *engine, struct pool **ret);
 
 /*

@@ -169,9 +169,29 @@ static void test_what_may_be_spent(void **state)
 	assert_int_equal(pressure_share(PRESSURE_MEMORY, 40000), 40000);
 }
 
+static void test_threads_leave_cpus_to_others(void **state)
+{
+	static const struct {
+		unsigned int threads, cpus, running, ours, allowed;
+	} cases[] = {
+		{ 4, 8, 1, 1, 4 },    { 4, 8, 5, 5, 4 },  { 4, 8, 9, 5, 4 },
+		{ 4, 8, 10, 5, 3 },   { 4, 8, 14, 1, 1 }, { 2, 2, 2, 1, 1 },
+		{ 2, 2, 3, 3, 2 },    { 2, 2, 4, 3, 1 },  { 1, 64, 1, 1, 1 },
+		{ 4, 8, 1000, 5, 1 }, { 4, 8, 0, 5, 4 },  { 4, 0, 0, 0, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(
+			pressure_threads(cases[i].threads, cases[i].cpus,
+					 cases[i].running, cases[i].ours),
+			cases[i].allowed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_threads_leave_cpus_to_others),
 		cmocka_unit_test(test_one_sample_of_each_kind),
 		cmocka_unit_test(test_the_runway_is_seen_before_it_ends),
 		cmocka_unit_test(test_ups_and_downs_are_no_fall),

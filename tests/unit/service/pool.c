@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "faketree.h"
+#include "files.h"
 
 #define N_JOBS 2000
 
@@ -27,6 +29,7 @@ struct count_job {
 };
 
 static sd_event *event;
+static struct root root;
 static pthread_t loop_thread;
 static unsigned int n_done;
 
@@ -35,13 +38,18 @@ static int setup(void **state)
 	(void)state;
 	loop_thread = pthread_self();
 	n_done = 0;
-	return sd_event_new(&event) < 0;
+	faketree_begin();
+	faketree_file("proc/loadavg", "0.00 0.00 0.00 0/100 1\n");
+	faketree_file("sys/kernel/mm/ksm/run", "0\n");
+	return sd_event_new(&event) < 0 || root_open(faketree_top, &root);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	event = sd_event_unref(event);
+	root_close(&root);
+	faketree_end();
 	return 0;
 }
 
@@ -99,7 +107,8 @@ static void run_all(unsigned int n_threads)
 	struct count_job *jobs = jobs_make(N_JOBS, &total);
 	struct pool *pool;
 
-	assert_int_equal(pool_new(event, n_threads, &checksum_cpu, &pool), 0);
+	assert_int_equal(
+		pool_new(event, &root, n_threads, &checksum_cpu, &pool), 0);
 	assert_int_equal(pool_threads(pool), n_threads);
 	for (size_t i = 0; i < N_JOBS; i++)
 		pool_submit(pool, &jobs[i].job);
@@ -138,7 +147,7 @@ static void test_a_job_may_submit_itself_again(void **state)
 	struct pool *pool;
 
 	(void)state;
-	assert_int_equal(pool_new(event, 2, &checksum_cpu, &pool), 0);
+	assert_int_equal(pool_new(event, &root, 2, &checksum_cpu, &pool), 0);
 	for (size_t i = 0; i < 100; i++) {
 		jobs[i].again = pool;
 		pool_submit(pool, &jobs[i].job);
@@ -191,7 +200,7 @@ static void test_freed_with_work_to_do(void **state)
 	assert_int_equal(pipe(said), 0);
 	slow.wait_fd = wait[0];
 	slow.said_fd = said[1];
-	assert_int_equal(pool_new(event, 1, &checksum_cpu, &pool), 0);
+	assert_int_equal(pool_new(event, &root, 1, &checksum_cpu, &pool), 0);
 	pool_submit(pool, &slow.job);
 	assert_int_equal(read(said[0], &c, 1), 1);
 	for (size_t i = 0; i < 50; i++)
@@ -221,7 +230,8 @@ static void test_freed_with_nothing_to_do(void **state)
 	(void)state;
 	assert_null(pool_free(NULL));
 	for (unsigned int n = 1; n < 9; n++) {
-		assert_int_equal(pool_new(event, n, &checksum_cpu, &pool), 0);
+		assert_int_equal(
+			pool_new(event, &root, n, &checksum_cpu, &pool), 0);
 		assert_null(pool_free(pool));
 	}
 	/* its descriptor is not left in the loop */
@@ -255,12 +265,51 @@ static void test_signals_are_the_loops(void **state)
 	sigset_t mask;
 
 	(void)state;
-	assert_int_equal(pool_new(event, 1, &checksum_cpu, &pool), 0);
+	assert_int_equal(pool_new(event, &root, 1, &checksum_cpu, &pool), 0);
 	pool_submit(pool, &job);
 	loop_until(1);
 	assert_true(signal_blocked);
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);
 	assert_false(sigismember(&mask, SIGTERM));
+	pool_free(pool);
+}
+
+static atomic_uint n_running, n_most;
+
+static void running_run(struct job *job, struct worker *worker)
+{
+	unsigned int n = atomic_fetch_add(&n_running, 1) + 1;
+	unsigned int most = atomic_load(&n_most);
+
+	(void)job;
+	(void)worker;
+	while (n > most && !atomic_compare_exchange_weak(&n_most, &most, n))
+		;
+	usleep(200);
+	atomic_fetch_sub(&n_running, 1);
+}
+
+static void running_done(struct job *job, bool dropped)
+{
+	(void)job;
+	(void)dropped;
+	n_done++;
+}
+
+static void test_one_at_a_time_while_others_want_the_cpus(void **state)
+{
+	struct job jobs[100];
+	struct pool *pool;
+
+	(void)state;
+	faketree_file("proc/loadavg", "0.00 0.00 0.00 100000/100001 1\n");
+	assert_int_equal(pool_new(event, &root, 4, &checksum_cpu, &pool), 0);
+	for (size_t i = 0; i < 100; i++) {
+		jobs[i] = (struct job){ running_run, running_done, NULL };
+		pool_submit(pool, &jobs[i]);
+	}
+	loop_until(100);
+	assert_int_equal(n_most, 1);
 	pool_free(pool);
 }
 
@@ -274,6 +323,7 @@ int main(void)
 		TEST(test_freed_with_work_to_do),
 		TEST(test_freed_with_nothing_to_do),
 		TEST(test_signals_are_the_loops),
+		TEST(test_one_at_a_time_while_others_want_the_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
