@@ -13,6 +13,9 @@ LIBEXECDIR ?= $(PREFIX)/libexec
 UNITDIR ?= /usr/lib/systemd/system
 CATALOGDIR ?= /usr/lib/systemd/catalog
 PRESETDIR ?= /usr/lib/systemd/system-preset
+SYSUSERSDIR ?= /usr/lib/sysusers.d
+DBUSDIR ?= /usr/share/dbus-1
+POLKITDIR ?= /usr/share/polkit-1/actions
 DESTDIR ?=
 
 ARCH := $(shell uname -m)
@@ -28,7 +31,8 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
 PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
-PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base tmux \
+PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base mandoc \
+	dbus-daemon tmux \
 	$(PACKAGES_VM)
 PACKAGES_FRESH := mmdebstrap
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
@@ -350,6 +354,10 @@ INSTALLED := $(PREFIX)/sbin/ksmd-plus $(PREFIX)/bin/ksmd-plusctl \
 	$(foreach page,$(MAN_PAGES),$(call man_path,$(page))) \
 	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit))) \
 	$(CATALOGDIR)/ksmd-plus.catalog $(PRESETDIR)/90-ksmd-plus.preset \
+	$(SYSUSERSDIR)/ksmd-plus.conf \
+	$(DBUSDIR)/system.d/org.ksmdplus1.conf \
+	$(DBUSDIR)/interfaces/org.ksmdplus1.Manager.xml \
+	$(POLKITDIR)/org.ksmdplus1.policy \
 	$(COMPLETION) $(DSA_SETUP) $(DASHBOARD)
 CONF := $(DESTDIR)$(SYSCONFDIR)/ksmd-plus.conf
 
@@ -375,6 +383,14 @@ install: all
 		$(DESTDIR)$(CATALOGDIR)/ksmd-plus.catalog
 	install -D -m644 systemd/ksmd-plus.preset \
 		$(DESTDIR)$(PRESETDIR)/90-ksmd-plus.preset
+	install -D -m644 systemd/ksmd-plus.sysusers \
+		$(DESTDIR)$(SYSUSERSDIR)/ksmd-plus.conf
+	install -D -m644 etc/dbus/org.ksmdplus1.conf \
+		$(DESTDIR)$(DBUSDIR)/system.d/org.ksmdplus1.conf
+	install -D -m644 etc/dbus/org.ksmdplus1.Manager.xml \
+		$(DESTDIR)$(DBUSDIR)/interfaces/org.ksmdplus1.Manager.xml
+	install -D -m644 etc/polkit/org.ksmdplus1.policy \
+		$(DESTDIR)$(POLKITDIR)/org.ksmdplus1.policy
 	install -d $(CONF).d
 	@if [ ! -e $(CONF) ] || cmp -s etc/ksmd-plus.conf $(CONF); then \
 		install -m644 etc/ksmd-plus.conf $(CONF); \
@@ -384,6 +400,8 @@ install: all
 	fi
 	@test -n "$(DESTDIR)" || ! command -v journalctl >/dev/null || \
 		journalctl --update-catalog || :
+	@test -n "$(DESTDIR)" || ! command -v systemd-sysusers >/dev/null || \
+		systemd-sysusers ksmd-plus.conf || :
 	@test -n "$(DESTDIR)" || echo "next: ksmd-plusctl doctor;" \
 		"systemctl daemon-reload && systemctl enable --now ksmd-plus"
 

@@ -13,6 +13,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,13 +27,9 @@
 
 #include "cleanup.h"
 #include "clock.h"
-#include "control-change.h"
-#include "control-numa.h"
-#include "control-rows.h"
-#include "control-values.h"
+#include "face.h"
 #include "listener.h"
 #include "log.h"
-#include "utf8.h"
 
 #define CONNECTIONS_MAX	      64
 #define CONNECTIONS_ROOT_ONLY 16 /* of these */
@@ -53,16 +50,9 @@ struct connection {
 	struct connection *next;
 	sd_bus *bus;
 	sd_event_source *deadline; /* of the authentication */
-	struct control_caller caller;
-
-	/* What the properties show; fresh for each request. */
-	struct daemon_status status;
-	const char *state;
-	const char *activity;
-	const char *engine_detail;
-	const char *version;
-	char activity_buf[sizeof(((struct daemon_status *)0)->activity)];
-	uint64_t bytes_saved;
+	sd_event_source *kick; /* see on_kick() */
+	unsigned int n_matches; /* with any, it gets our signals */
+	struct face face;
 };
 
 struct control {
@@ -77,12 +67,6 @@ struct control {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
-static const char *const state_names[] = {
-	[STATE_STARTING] = "starting", [STATE_SEARCHING] = "searching",
-	[STATE_MERGING] = "merging",   [STATE_RESTING] = "resting",
-	[STATE_PAUSED] = "paused",
-};
-
 static void connection_free(struct connection *c)
 {
 	struct connection **p = &c->control->connections;
@@ -94,6 +78,7 @@ static void connection_free(struct connection *c)
 		c->control->n_connections--;
 	}
 	sd_event_source_disable_unref(c->deadline);
+	sd_event_source_disable_unref(c->kick);
 	/* Not flushed: that would wait for the client. */
 	sd_bus_close_unref(c->bus);
 	free(c);
@@ -101,73 +86,7 @@ static void connection_free(struct connection *c)
 
 DEFINE_CLEANUP(struct connection, connection_free)
 
-/* --- what is shown --------------------------------------------------------- */
-
-/* Called by sd-bus once per request, before properties or methods. */
-static int find_manager(sd_bus *bus, const char *path, const char *interface,
-			void *userdata, void **ret, sd_bus_error *error)
-{
-	struct connection *c = userdata;
-	struct daemon_status *s = &c->status;
-
-	(void)bus;
-	(void)interface;
-	(void)error;
-	if (strcmp(path, CONTROL_PATH) != 0)
-		return 0;
-	*s = (struct daemon_status){ 0 };
-	c->control->ops->status(c->control->userdata, s);
-	c->version = KSMD_PLUS_VERSION;
-	c->state = (size_t)s->state < ARRAY_SIZE(state_names)
-			   ? state_names[s->state]
-			   : "";
-	c->activity = utf8_clean(s->activity, c->activity_buf,
-				 sizeof(c->activity_buf));
-	c->engine_detail = s->engine_detail; /* our own words */
-	c->bytes_saved = s->pages_saved * PAGE_BYTES;
-	*ret = c;
-	return 1;
-}
-
-static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct connection *c = userdata;
-	const struct process_status *rows;
-	size_t n;
-	int r;
-
-	(void)error;
-	r = c->control->ops->list(c->control->userdata, &rows, &n);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_new_method_return(m, &reply);
-	if (r < 0)
-		return r;
-	r = control_append_processes(reply, rows, n);
-	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
-}
-
-static int method_explain(sd_bus_message *m, void *userdata,
-			  sd_bus_error *error)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct connection *c = userdata;
-	const struct reason_status *rows;
-	uint32_t pid;
-	size_t n;
-	int r;
-
-	(void)error;
-	r = sd_bus_message_read(m, "u", &pid);
-	if (r >= 0)
-		r = sd_bus_message_new_method_return(m, &reply);
-	if (r < 0)
-		return r;
-	c->control->ops->explain(c->control->userdata, pid, &rows, &n);
-	r = control_append_reasons(reply, rows, n);
-	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
-}
+/* --- what a bus daemon would answer ---------------------------------------- */
 
 static int method_hello(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -180,63 +99,58 @@ static int method_hello(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(m, "s", name);
 }
 
-/* sd-bus would ask for CAP_SYS_ADMIN; who may do what, control-change knows. */
-#define ANYONE SD_BUS_VTABLE_UNPRIVILEGED
+/*
+ * Signals go to those who ask for any: a client that never reads would have
+ * them pile up, and a reply is not what it asked for. All of them, whatever the
+ * rule says: there are few.
+ */
+static int method_match(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct connection *c = userdata;
 
-/* sd-bus reads the simple properties from struct connection by itself. */
-#define SHOW(name, type, member)                                               \
-	SD_BUS_PROPERTY(name, type, NULL, offsetof(struct connection, member), \
-			0)
-
-#define CHANGE(name, signature, handler)                                       \
-	SD_BUS_METHOD_WITH_OFFSET(name, signature, NULL, handler,              \
-				  offsetof(struct connection, caller), ANYONE)
+	(void)error;
+	if (!strcmp(sd_bus_message_get_member(m), "AddMatch"))
+		c->n_matches++;
+	else if (c->n_matches)
+		c->n_matches--;
+	return sd_bus_reply_method_return(m, NULL);
+}
 
 /* clang-format off */
-static const sd_bus_vtable manager_vtable[] = {
-	SD_BUS_VTABLE_START(0),
-	SHOW("Version", "s", version),
-	SHOW("State", "s", state),
-	SHOW("PagesSaved", "t", status.pages_saved),
-	SHOW("BytesSaved", "t", bytes_saved),
-	SHOW("ZeroPages", "t", status.zero_pages),
-	SHOW("PromisedPages", "t", status.promised_pages),
-	SHOW("DaemonCpuUSec", "t", status.daemon_cpu_usec),
-	SHOW("KsmdCpuUSec", "t", status.ksmd_cpu_usec),
-	SHOW("Engine", "s", status.engine),
-	SHOW("EngineDetail", "s", engine_detail),
-	SD_BUS_PROPERTY("EngineCounters", "a(st)", control_values_counters,
-			offsetof(struct connection, status), 0),
-	SHOW("Hints", "s", status.hints),
-	SHOW("MemoryUsed", "t", status.memory_used),
-	SHOW("MemoryBound", "t", status.memory_bound),
-	SHOW("Activity", "s", activity),
-	SD_BUS_PROPERTY("Targets", "a(ssut)", control_values_targets,
-			offsetof(struct connection, status), 0),
-	SD_BUS_PROPERTY("Warnings", "a(ss)", control_values_warnings,
-			offsetof(struct connection, status), 0),
-	SD_BUS_PROPERTY("Numa", CONTROL_NUMA, control_numa_get,
-			offsetof(struct connection, status.numa), 0),
-	SD_BUS_METHOD_WITH_ARGS("ListProcesses", SD_BUS_NO_ARGS,
-		SD_BUS_RESULT("a(usssssttts)", processes), method_list, ANYONE),
-	SD_BUS_METHOD_WITH_ARGS("ExplainProcess", SD_BUS_ARGS("u", pid),
-		SD_BUS_RESULT("a(sts)", reasons), method_explain, ANYONE),
-	CHANGE("Pause", NULL, control_change_pause),
-	CHANGE("Resume", NULL, control_change_resume),
-	CHANGE("Rescan", NULL, control_change_rescan),
-	CHANGE("Adopt", "u", control_change_adopt),
-	SD_BUS_VTABLE_END,
-};
-
 static const sd_bus_vtable hello_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_METHOD_WITH_ARGS("Hello", SD_BUS_NO_ARGS,
-		SD_BUS_RESULT("s", name), method_hello, ANYONE),
+		SD_BUS_RESULT("s", name), method_hello,
+		SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("AddMatch", SD_BUS_ARGS("s", rule),
+		SD_BUS_NO_RESULT, method_match, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("RemoveMatch", SD_BUS_ARGS("s", rule),
+		SD_BUS_NO_RESULT, method_match, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
 };
 /* clang-format on */
 
 /* --- connections ----------------------------------------------------------- */
+
+/*
+ * A client may send its first call in one piece with the end of the
+ * authentication. sd-bus has read it then, and waits for the socket to become
+ * readable.
+ */
+static int on_kick(sd_event_source *source, void *userdata)
+{
+	struct connection *c = userdata;
+	sd_bus *bus = sd_bus_ref(c->bus);
+	int r;
+
+	(void)source;
+	/* may end with @c gone */
+	do
+		r = sd_bus_process(bus, NULL);
+	while (r > 0 && sd_bus_is_open(bus) > 0);
+	sd_bus_unref(bus);
+	return 0;
+}
 
 /*
  * Sees every message before it is answered, and "Disconnected", which sd-bus
@@ -253,10 +167,15 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 		connection_free(c);
 		return 1;
 	}
+	if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local",
+				     "Connected")) {
+		sd_event_source_set_enabled(c->kick, SD_EVENT_ONESHOT);
+		return 1;
+	}
 	if (sd_bus_get_n_queued_write(c->bus, &waiting) < 0 ||
 	    waiting > REPLIES_MAX) {
 		log_debug("a client of uid %u does not read, dropping it",
-			  (unsigned int)c->caller.uid);
+			  (unsigned int)c->face.caller.uid);
 		connection_free(c);
 		return 1;
 	}
@@ -288,16 +207,18 @@ static int connection_start(struct connection *c, int fd)
 	}
 	if ((r = sd_bus_set_server(c->bus, 1, control->id)) < 0 ||
 	    (r = sd_bus_negotiate_fds(c->bus, 0)) < 0 ||
+	    (r = sd_bus_set_connected_signal(c->bus, 1)) < 0 ||
 	    (r = sd_bus_add_filter(c->bus, NULL, on_message, c)) < 0 ||
-	    (r = sd_bus_add_fallback_vtable(c->bus, NULL, CONTROL_PATH,
-					    CONTROL_INTERFACE, manager_vtable,
-					    find_manager, c)) < 0 ||
+	    (r = face_show(&c->face, c->bus)) < 0 ||
 	    (r = sd_bus_add_object_vtable(c->bus, NULL, "/org/freedesktop/DBus",
 					  "org.freedesktop.DBus", hello_vtable,
 					  c)) < 0 ||
 	    (r = sd_bus_start(c->bus)) < 0 ||
 	    (r = sd_bus_attach_event(c->bus, control->event,
-				     CONTROL_PRIORITY)) < 0)
+				     CONTROL_PRIORITY)) < 0 ||
+	    (r = sd_event_add_defer(control->event, &c->kick, on_kick, c)) <
+		    0 ||
+	    (r = sd_event_source_set_enabled(c->kick, SD_EVENT_OFF)) < 0)
 		return r;
 	return sd_event_add_time_relative(control->event, &c->deadline,
 					  CLOCK_MONOTONIC, AUTH_USEC,
@@ -327,7 +248,7 @@ static int connection_new(struct control *control, int fd)
 	if (!c)
 		return -ENOMEM;
 	c->control = control;
-	c->caller = (struct control_caller){
+	c->face.caller = (struct control_caller){
 		.ops = control->ops,
 		.userdata = control->userdata,
 		.uid = cred.uid,
@@ -358,6 +279,16 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents,
 	return 0;
 }
 
+/* Where the group was not made, root alone connects. */
+static void give_to_group(const char *path)
+{
+	const struct group *group = getgrnam(CONTROL_GROUP);
+
+	if (group && lchown(path, (uid_t)-1, group->gr_gid) < 0)
+		log_debug("%s is not the group's: %s, ignoring", path,
+			  strerror(errno));
+}
+
 static int control_listen(struct control *control, const char *runtime_dir)
 {
 	_cleanup_close_ int fd = -1;
@@ -370,6 +301,7 @@ static int control_listen(struct control *control, const char *runtime_dir)
 	fd = listener_open(control->path);
 	if (fd < 0)
 		return fd;
+	give_to_group(control->path);
 	r = sd_event_add_io(control->event, &control->listen, fd, EPOLLIN,
 			    on_listen, control);
 	if (r < 0) {
@@ -384,6 +316,14 @@ static int control_listen(struct control *control, const char *runtime_dir)
 		return r;
 	return sd_event_source_set_ratelimit(control->listen, USEC_PER_SEC,
 					     ACCEPTS_PER_SEC);
+}
+
+void control_each(const struct control *control,
+		  void (*call)(sd_bus *bus, void *userdata), void *userdata)
+{
+	for (const struct connection *c = control->connections; c; c = c->next)
+		if (c->n_matches && sd_bus_is_ready(c->bus) > 0)
+			call(c->bus, userdata);
 }
 
 DEFINE_CLEANUP(struct control, control_free)

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <sys/types.h>
+#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 #include <ksmd-plus/status.h>
@@ -40,6 +41,10 @@ struct control_ops {
 int control_new(sd_event *event, const char *runtime_dir,
 		const struct control_ops *ops, void *userdata,
 		struct control **ret);
+
+/* Call @call for each connection that has asked for signals. */
+void control_each(const struct control *control,
+		  void (*call)(sd_bus *bus, void *userdata), void *userdata);
 
 /* Close all connections, remove the socket file. Accepts NULL; returns NULL. */
 struct control *control_free(struct control *control);

@@ -2,14 +2,17 @@
 #include "manager-parts.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include <ksmd-plus/control.h>
 #include <ksmd-plus/journal.h>
 
 #include "adapt.h"
 #include "adopt.h"
 #include "budget.h"
+#include "bus.h"
 #include "checksums.h"
 #include "clock.h"
 #include "control.h"
@@ -31,6 +34,7 @@
 #include "scan.h"
 #include "settings.h"
 #include "summary.h"
+#include "telling.h"
 #include "track.h"
 #include "watch.h"
 #include "withdraw.h"
@@ -238,6 +242,49 @@ static int placing_start(struct manager *m)
 	return m->options.dry_run ? 0 : placing_new(&env, &m->placing);
 }
 
+static void each_face(void *userdata, void (*call)(sd_bus *bus, void *arg),
+		      void *arg)
+{
+	const struct manager *m = userdata;
+
+	control_each(m->control, call, arg);
+	bus_each(m->bus, call, arg);
+}
+
+/* A dry run leaves the name to a daemon that does something. */
+static int buses_start(struct manager *m, const struct control_ops *ops)
+{
+	const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+	int r = control_new(m->event, m->options.runtime_dir, ops, m,
+			    &m->control);
+
+	if (r)
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot listen on %s/bus",
+				       m->options.runtime_dir);
+	if (!m->options.dry_run)
+		r = bus_new(m->event, address ? address : CONTROL_SYSTEM_BUS,
+			    ops, m, &m->bus);
+	if (r)
+		return r;
+	return telling_new(
+		&(struct telling_env){
+			.event = m->event,
+			.pulser = m->pulser,
+			.status = ops->status,
+			.each = each_face,
+			.userdata = m,
+		},
+		&m->telling);
+}
+
+void manager_faces_free(struct manager *m)
+{
+	m->telling = telling_free(m->telling);
+	m->bus = bus_free(m->bus);
+	m->control = control_free(m->control);
+}
+
 static int faces_start(struct manager *m, const struct control_ops *ops,
 		       sd_event_time_handler_t walk)
 {
@@ -265,12 +312,9 @@ static int faces_start(struct manager *m, const struct control_ops *ops,
 		return r;
 	budget_init(&m->budget, m->config.cpu_limit_permyriad,
 		    clock_usec(CLOCK_MONOTONIC), cpu_usec(m));
-	r = control_new(m->event, m->options.runtime_dir, ops, m, &m->control);
-	if (r)
-		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
-				       "Cannot listen on %s/bus",
-				       m->options.runtime_dir);
-	r = summary_new(m->event, ops->status, m, &m->summary);
+	r = buses_start(m, ops);
+	if (!r)
+		r = summary_new(m->event, ops->status, m, &m->summary);
 	if (r)
 		return r;
 	r = sd_event_add_time(m->event, &m->walk_timer, CLOCK_MONOTONIC, 0,

@@ -48,6 +48,8 @@ struct manager {
 	struct withdraw_env withdraw;
 	struct report *report;
 	struct control *control;
+	struct bus *bus;
+	struct telling *telling;
 	struct summary *summary;
 	sd_event_source *walk_timer;
 
@@ -65,3 +67,6 @@ struct manager {
 int manager_parts_start(struct manager *m, const struct watch_ops *watch,
 			const struct control_ops *control,
 			sd_event_time_handler_t walk);
+
+/* Close what others see of @m, and what they hear; the first to go. */
+void manager_faces_free(struct manager *m);

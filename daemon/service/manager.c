@@ -224,7 +224,7 @@ struct manager *manager_free(struct manager *m)
 	if (m->merge)
 		merge_close(m->merge);
 	ending_close(m->ending);
-	control_free(m->control);
+	manager_faces_free(m);
 	sd_event_source_unref(m->walk_timer);
 	pool_free(m->pool);
 	checksums_free(m->checksums);

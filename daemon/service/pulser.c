@@ -28,6 +28,8 @@ struct pulser {
 	struct pulse_credit credit;
 	uint64_t baseline;
 	struct pulse_pace resting; /* sleep_msec 0: not resting */
+	void (*told)(void *userdata, const struct pulser_event *event);
+	void *told_userdata;
 };
 
 int pulser_new(const struct root *root, struct knobs *knobs, pid_t ksmd,
@@ -55,6 +57,35 @@ struct pulser *pulser_free(struct pulser *pulser)
 void pulser_set(struct pulser *pulser, const struct pulser_settings *settings)
 {
 	pulser->settings = *settings;
+}
+
+void pulser_listen(struct pulser *pulser,
+		   void (*told)(void *userdata,
+				const struct pulser_event *event),
+		   void *userdata)
+{
+	pulser->told = told;
+	pulser->told_userdata = userdata;
+}
+
+static void tell(const struct pulser *pulser, const char *result)
+{
+	const struct pulse *p = &pulser->pulse;
+
+	if (pulser->told)
+		pulser->told(pulser->told_userdata,
+			     &(struct pulser_event){
+				     .began = !result,
+				     .promised = p->promised,
+				     .registered = p->registered,
+				     .saved = p->gained,
+				     .usec = p->last.now_usec -
+					     p->start.now_usec,
+				     .ksmd_cpu_usec = (p->last.ksmd_nsec -
+						       p->start.ksmd_nsec) /
+						      1000,
+				     .result = result,
+			     });
 }
 
 static int sample_take(const struct pulser *pulser, struct pulse_sample *ret)
@@ -173,6 +204,8 @@ int pulser_begin(struct pulser *pulser, uint64_t promised, uint64_t registered)
 		struct pulse_pace pace = rest_pace(pulser);
 
 		rest(pulser, &pace);
+	} else {
+		tell(pulser, NULL);
 	}
 	return r;
 }
@@ -195,6 +228,11 @@ enum pulse_verdict pulser_poll(struct pulser *pulser)
 	return PULSE_GO_ON;
 }
 
+uint64_t pulser_deadline_usec(const struct pulser *pulser)
+{
+	return pulser->pulse.deadline_usec;
+}
+
 void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 {
 	const struct pulse *p = &pulser->pulse;
@@ -210,4 +248,5 @@ void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 		(double)(p->last.now_usec - p->start.now_usec) / 1e6,
 		(double)(p->last.ksmd_nsec - p->start.ksmd_nsec) / 1e9,
 		pulse_verdict_name(verdict));
+	tell(pulser, pulse_verdict_name(verdict));
 }

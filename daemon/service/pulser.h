@@ -30,6 +30,23 @@ int pulser_new(const struct root *root, struct knobs *knobs, pid_t ksmd,
 struct pulser *pulser_free(struct pulser *pulser);
 void pulser_set(struct pulser *pulser, const struct pulser_settings *settings);
 
+/* A pulse has begun, or ended with what is in the other members. */
+struct pulser_event {
+	bool began;
+	uint64_t promised; /* pages */
+	uint64_t registered;
+	uint64_t saved;
+	uint64_t usec;
+	uint64_t ksmd_cpu_usec;
+	const char *result; /* pulse_verdict_name() */
+};
+
+/* Call @told at the begin and end of each pulse; NULL: nobody any more. */
+void pulser_listen(struct pulser *pulser,
+		   void (*told)(void *userdata,
+				const struct pulser_event *event),
+		   void *userdata);
+
 /* If ksmd is running, for others or from before, let it rest: from now on it
  * runs when there is evidence. */
 void pulser_take_over(struct pulser *pulser);
@@ -52,6 +69,9 @@ int pulser_begin(struct pulser *pulser, uint64_t promised, uint64_t registered);
 
 /* To be called every 20 ms or so during a pulse. */
 enum pulse_verdict pulser_poll(struct pulser *pulser);
+
+/* When pulser_poll() says that it is over, whatever has come of it. */
+uint64_t pulser_deadline_usec(const struct pulser *pulser);
 
 /* The pulse is over: rest, and say what came of it. */
 void pulser_end(struct pulser *pulser, enum pulse_verdict verdict);

@@ -2,9 +2,12 @@
 /*
  * control - names of the control interface
  *
- * D-Bus through sd-bus on a private socket, peer to peer (no bus daemon):
- * $RUNTIME_DIRECTORY/bus, by default /run/ksmd-plus/bus. Reading needs no
- * rights beyond connecting to the socket; changing anything needs uid 0.
+ * D-Bus through sd-bus: always on a private socket, peer to peer (no bus
+ * daemon), $RUNTIME_DIRECTORY/bus, by default /run/ksmd-plus/bus; and as
+ * CONTROL_NAME on the system bus where there is one. Reading needs no rights
+ * beyond connecting to the socket, or what etc/dbus/org.ksmdplus1.conf gives;
+ * changing anything needs uid 0, on the system bus or else the authorization
+ * of polkit. org.ksmdplus1(5) is the manual.
  *
  * Properties of CONTROL_INTERFACE (design section 7):
  *   Version s, State s (starting|searching|merging|resting|paused)
@@ -28,13 +31,27 @@
  *   Pause(), Resume(), Rescan()
  *   Adopt(u pid): the process and what it forks are a target of their own,
  *     "run" of mode selective, until they end; 0 is the caller
+ * Signals, to those on the private socket who have called AddMatch():
+ *   PulseBegan(t promised_pages, t registered_pages)
+ *   PulseEnded(t promised_pages, t saved_pages, t duration_usec,
+ *     t ksmd_cpu_usec, s result)
+ *   WarningRaised(s name, s sentence), WarningCleared(s name)
+ *   PropertiesChanged of State, savings, Targets, Warnings; see telling.h
  */
 #pragma once
 
 #define CONTROL_RUNTIME_DIR "/run/ksmd-plus"
 #define CONTROL_SOCKET	    "bus"
-#define CONTROL_PATH	    "/org/ksmdplus1"
-#define CONTROL_INTERFACE   "org.ksmdplus1.Manager"
+#define CONTROL_SYSTEM_BUS  "unix:path=/run/dbus/system_bus_socket"
+#define CONTROL_NAME	    "org.ksmdplus1"
+/* Its members may read; where there is such a group the socket is its. */
+#define CONTROL_GROUP	  "ksmd-plus"
+#define CONTROL_PATH	  "/org/ksmdplus1"
+#define CONTROL_INTERFACE "org.ksmdplus1.Manager"
+
+/* Actions of polkit: Pause(), Resume(), Rescan(); and Adopt(). */
+#define CONTROL_ACTION_STEER "org.ksmdplus1.steer"
+#define CONTROL_ACTION_ADOPT "org.ksmdplus1.adopt"
 
 #define CONTROL_NUMA_FIELDS "ssttttua(ut)a(uttt)"
 #define CONTROL_NUMA	    "(" CONTROL_NUMA_FIELDS ")"

@@ -25,7 +25,12 @@ EXPECTED = {
     "usr/lib/systemd/system/ksmd-plus-metrics.service",
     "usr/lib/systemd/system/ksmd-plus-metrics.timer",
     "usr/lib/systemd/catalog/ksmd-plus.catalog",
-    "usr/lib/systemd/system-preset/90-ksmd-plus.preset", CONF,
+    "usr/lib/systemd/system-preset/90-ksmd-plus.preset",
+    "usr/lib/sysusers.d/ksmd-plus.conf",
+    "usr/share/dbus-1/system.d/org.ksmdplus1.conf",
+    "usr/share/dbus-1/interfaces/org.ksmdplus1.Manager.xml",
+    "usr/share/polkit-1/actions/org.ksmdplus1.policy",
+    "opt/share/man/man5/org.ksmdplus1.5", CONF,
 }
 
 

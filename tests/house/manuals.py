@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -16,6 +17,13 @@ def complaints(page):
         ["groff", "-man", "-Tutf8", "-ww", "-z", "-rF0", str(page)],
         capture_output=True, text=True)
     yield from done.stderr.splitlines()
+    # names of options and files stand in one piece, and so do reasons
+    if shutil.which("mandoc"):
+        done = subprocess.run(["mandoc", "-T", "lint", str(page)],
+                              capture_output=True, text=True)
+        for line in (done.stdout + done.stderr).splitlines():
+            if "input text line longer than 80 bytes" not in line:
+                yield line
     text = page.read_text()
     if not re.search(rf"^\.TH {re.escape(page.stem)} {page.suffix[1:]}\b",
                      text, re.M | re.I):
@@ -37,6 +45,35 @@ def reasons_missing():
         yield f"only {len(rows)} reasons were found"
 
 
+def words(text):
+    """The text without markup and line ends."""
+    return " ".join(text.replace("\\-", "-").split())
+
+
+def interface_missing():
+    """What of the D-Bus interface's documentation the manual has not."""
+    manual = (TOP / "man/org.ksmdplus1.5").read_text()
+    path = TOP / "etc/dbus/org.ksmdplus1.Manager.xml"
+    members = [m for i in xml.etree.ElementTree.parse(path).iter("interface")
+               for m in i]
+    for member in members:
+        name = member.get("name")
+        text = next((n.get("value") for n in member.iter("annotation")
+                     if n.get("name").endswith("DocString")), "")
+        entry = re.search(rf"^\.TP\n\.B {name}\b(.*)\n((?:[^.].*\n)+)",
+                          manual, re.M)
+        if not text or not entry or words(entry[2]) != words(text):
+            yield f"{name} is not as in {path.name}"
+            continue
+        for arg in member.iter("arg"):
+            if f"{arg.get('type')} {arg.get('name')}" not in entry[1]:
+                yield f"{name} has no {arg.get('name')} as in {path.name}"
+        if member.get("type") and f"({member.get('type')})" not in entry[1]:
+            yield f"{name} has another type than in {path.name}"
+    if len(members) < 25:
+        yield f"only {len(members)} members were found"
+
+
 def main():
     if not shutil.which("groff"):
         print("ok manuals # SKIP groff is not installed")
@@ -50,6 +87,8 @@ def main():
         found = list(complaints(page))
         if page.name == "ksmd-plusctl.1":
             found += reasons_missing()
+        if page.name == "org.ksmdplus1.5":
+            found += interface_missing()
         for line in found:
             print(f"# {line}")
         print(f"not ok {page.name} # {found[0]}" if found

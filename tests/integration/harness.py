@@ -260,8 +260,10 @@ class Daemon:
         self.config = self.folder / "ksmd-plus.conf"
         self.config.write_text(config)
         self.log_path = self.folder / "log"
+        # no test's daemon is on the machine's own bus
         self.env = dict(os.environ, RUNTIME_DIRECTORY=str(self.run_dir),
-                        **dict(env))
+                        DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
+        self.env.update(env)
         self.argv = [*under, str(program or BUILD / "ksmd-plus"), "--config",
                      str(self.config), *args]
         self.start()
