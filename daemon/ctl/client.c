@@ -153,11 +153,11 @@ int client_call(sd_bus *bus, const char *method)
 	return r < 0 ? failed(r, method, &error) : 0;
 }
 
-int client_adopt(sd_bus *bus)
+int client_adopt(sd_bus *bus, uint32_t pid)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	int r = sd_bus_call_method(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
-				   "Adopt", &error, NULL, "u", 0);
+				   "Adopt", &error, NULL, "u", pid);
 
 	return r < 0 ? failed(r, "Adopt", &error) : 0;
 }

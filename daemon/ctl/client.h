@@ -70,9 +70,9 @@ int client_open_loud(const char *path, sd_bus **ret);
 int client_get_status(sd_bus *bus, struct client_status *ret);
 int client_get_list(sd_bus *bus, struct client_list *ret);
 
-/* Hand ourselves to the daemon, with what we become and fork; says on stderr
- * what went wrong. 0 or negative errno. */
-int client_adopt(sd_bus *bus);
+/* Hand process @pid, 0: ourselves, to the daemon, with what it becomes and
+ * forks; says on stderr what went wrong. 0 or negative errno. */
+int client_adopt(sd_bus *bus, uint32_t pid);
 
 /* Call a method without arguments; says on stderr what went wrong. */
 int client_call(sd_bus *bus, const char *method);

@@ -19,9 +19,9 @@
 #define PROGRAM "ksmd-plusctl"
 
 static const struct verb *const verbs[] = {
-	&verb_status, &verb_list,   &verb_top,	   &verb_explain,
-	&verb_plan,   &verb_run,    &verb_metrics, &verb_doctor,
-	&verb_pause,  &verb_resume, &verb_rescan,
+	&verb_status, &verb_list,    &verb_top,	    &verb_explain, &verb_plan,
+	&verb_run,    &verb_metrics, &verb_doctor,  &verb_pause,   &verb_resume,
+	&verb_rescan, &verb_enable,  &verb_disable,
 };
 
 struct options {

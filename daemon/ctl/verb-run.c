@@ -43,7 +43,7 @@ static int opt_in_by_daemon(const char *socket)
 	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
 	int r = client_open_loud(socket, &bus);
 
-	return r < 0 ? r : client_adopt(bus);
+	return r < 0 ? r : client_adopt(bus, 0);
 }
 
 static int run_run(const struct ctl *ctl)

@@ -24,9 +24,10 @@ from harness import check, skip
 CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
 VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume",
-         "rescan", "metrics", "run", "top")
+         "rescan", "metrics", "run", "top", "enable", "disable")
 NEED_DAEMON = tuple(v for v in VERBS if v not in
-                    ("doctor", "explain", "metrics", "plan", "run", "top"))
+                    ("doctor", "explain", "metrics", "plan", "run", "top",
+                     "enable", "disable"))
 LEVELS = ("ok", "note", "warning", "problem")
 
 
@@ -96,7 +97,11 @@ def refuses_wrong_usage(t):
                  ["pause", "--json"], ["--json", "resume"], [""],
                  ["plan"], ["plan", "x"], ["list", "--all"], ["--all"],
                  ["plan", "--all=1"], ["run"], ["run", "true"], ["run", "--"],
-                 ["--whole", "list"], ["--unit", "x", "pause"]):
+                 ["--whole", "list"], ["--unit", "x", "pause"], ["enable"],
+                 ["disable"], ["enable", "a", "b"], ["enable", "x.timer"],
+                 ["enable", "../x"], ["disable", "--now", "x"],
+                 ["enable", "--now", "--root", "/x", "x"],
+                 ["enable", "--json", "x"]):
         done = ctl(*args)
         check(done.returncode == 2, f"{args}: exit {done.returncode}")
         check(done.stdout == "", f"{args}: {done.stdout}")
@@ -144,6 +149,50 @@ def gives_up_on_a_mute_daemon(t):
         check("does not answer" in done.stderr, done.stderr)
         check(findings["daemon"]["level"] == "problem", "doctor is content")
         check(status == 1, f"doctor: exit {status}")
+
+
+def enables_units_of_an_image(t):
+    units = t.folder / "usr/lib/systemd/system"
+    units.mkdir(parents=True)
+    (units / "web.service").write_text("[Service]\nExecStart=true\n")
+    (units / "www.service").symlink_to("web.service")
+    (units / "job@.service").write_text("[Service]\nExecStart=true\n")
+    dropin = t.folder / "etc/systemd/system/web.service.d/50-ksmd-plus.conf"
+
+    def on_image(verb, unit, *args):
+        return ctl(verb, "--root", str(t.folder), unit, *args)
+
+    done = on_image("enable", "www")
+    check(done.returncode == 0, done.stderr)
+    check(f"Wrote {dropin}." in done.stdout, done.stdout)
+    check("\n[Service]\nMemoryKSM=yes\n" in dropin.read_text(), "the file")
+    if shutil.which("systemd-analyze"):
+        # systemd's own parser; before 254 it does not know the key
+        done = subprocess.run(
+            ["systemd-analyze", f"--root={t.folder}", "cat-config",
+             "systemd/system/web.service.d/50-ksmd-plus.conf"],
+            capture_output=True, text=True, check=False)
+        check("MemoryKSM=yes" in done.stdout, done.stdout + done.stderr)
+    check(on_image("enable", "job@").returncode == 0, "a template")
+    check((dropin.parents[1] / "job@.service.d" / dropin.name).exists(),
+          "the template's file")
+    done = on_image("enable", "none.service")
+    check(done.returncode == 1 and "no unit none.service" in done.stderr,
+          done.stderr)
+    check(on_image("disable", "www.service").returncode == 0, "disable")
+    check(not dropin.parent.exists(), "the folder is left")
+    done = on_image("disable", "web.service")
+    check(done.returncode == 0 and "no drop-in" in done.stdout, done.stdout)
+
+
+def enable_says_that_there_is_no_systemd(t):
+    if Path("/run/systemd/system").exists():
+        skip("systemd runs here")
+    for verb in ("enable", "disable"):
+        done = ctl(verb, "web.service")
+        check(done.returncode == 1, f"exit {done.returncode}")
+        check("systemd does not run here" in done.stderr, done.stderr)
+        check(done.stdout == "", done.stdout)
 
 
 def survives_a_closed_pipe(t):
@@ -211,6 +260,8 @@ def completes(t):
     check(str(os.getpid()) in complete("ksmd-plusctl", "plan", ""), "a pid")
     check(complete("ksmd-plusctl", "--socket", "/x", "pau") == ["pause"],
           "a verb after --socket")
+    check(complete("ksmd-plusctl", "enable", "--n") == ["--now"], "--now")
+    check(complete("ksmd-plusctl", "disable", "--n") == [], "disable --now")
     check("--check-config" in complete("ksmd-plus", "--"), "ksmd-plus")
 
 
@@ -334,7 +385,8 @@ def need_root():
 
 harness.run(helps, tells_its_version, refuses_wrong_usage,
             says_that_no_daemon_runs, finds_the_socket,
-            gives_up_on_a_mute_daemon, survives_a_closed_pipe,
+            gives_up_on_a_mute_daemon, enables_units_of_an_image,
+            enable_says_that_there_is_no_systemd, survives_a_closed_pipe,
             colour_is_for_terminals, lines_fit_the_terminal, completes,
             doctor_is_well_formed, doctor_agrees_with_the_kernel,
             doctor_leaves_ksm_alone, doctor_works_for_anyone,
