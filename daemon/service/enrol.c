@@ -160,6 +160,7 @@ unsigned int enrol_pending(const struct enrol *enrol)
 void enrol_counters(const struct enrol *enrol, struct enrol_counters *ret)
 {
 	*ret = enrol->counters;
+	ret->requests = enrol->cookie;
 	ret->cpu_usec = enrol->past_cpu_usec;
 	if (enrol->inject)
 		ret->cpu_usec += cpu_of(inject_pid(enrol->inject));

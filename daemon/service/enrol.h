@@ -34,6 +34,7 @@ typedef void (*enrol_done_fn)(void *userdata, struct watched *watched,
 			      const struct enrol_outcome *outcome);
 
 struct enrol_counters {
+	uint64_t requests; /* made of the injector */
 	uint64_t stops;
 	uint64_t repaired; /* interrupted calls made again */
 	uint64_t hold_max_nsec;

@@ -293,8 +293,6 @@ static int run(const struct root *root, const struct options *o)
 				       "Cannot probe the kernel");
 	r = sd_event_new(&event);
 	if (r >= 0)
-		r = sd_event_set_watchdog(event, true);
-	if (r >= 0)
 		r = manager_new(event, root, &kfeat, &options, &manager);
 	if (r >= 0)
 		r = signals_add(event, manager);

@@ -37,6 +37,7 @@
 #include "telling.h"
 #include "track.h"
 #include "watch.h"
+#include "watchdog.h"
 #include "withdraw.h"
 
 /* Frames remembered per round: 1 GiB of shared memory, 16 MiB of our own. */
@@ -283,6 +284,7 @@ void manager_faces_free(struct manager *m)
 	m->telling = telling_free(m->telling);
 	m->bus = bus_free(m->bus);
 	m->control = control_free(m->control);
+	m->watchdog = watchdog_free(m->watchdog);
 }
 
 static int faces_start(struct manager *m, const struct control_ops *ops,
@@ -315,6 +317,18 @@ static int faces_start(struct manager *m, const struct control_ops *ops,
 	r = buses_start(m, ops);
 	if (!r)
 		r = summary_new(m->event, ops->status, m, &m->summary);
+	if (!r)
+		r = watchdog_new(
+			&(struct watchdog_env){
+				.event = m->event,
+				.root = m->root,
+				.pool = m->pool,
+				.scan = m->scan,
+				.merge = m->merge,
+				.pulser = m->pulser,
+				.enrol = m->enrol,
+			},
+			&m->watchdog);
 	if (r)
 		return r;
 	r = sd_event_add_time(m->event, &m->walk_timer, CLOCK_MONOTONIC, 0,

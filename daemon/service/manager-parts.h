@@ -50,6 +50,7 @@ struct manager {
 	struct control *control;
 	struct bus *bus;
 	struct telling *telling;
+	struct watchdog *watchdog;
 	struct summary *summary;
 	sd_event_source *walk_timer;
 

@@ -30,6 +30,7 @@ struct pool {
 	struct queue done; /* under lock */
 	unsigned int n_busy; /* under lock: jobs that are being run */
 	unsigned int room; /* under lock: as many may be */
+	uint64_t n_run; /* under lock: jobs that are behind us */
 	bool ending; /* under lock */
 	const struct root *root;
 	sd_event_source *timer; /* looks for others while jobs are pending */
@@ -39,7 +40,11 @@ struct pool {
 	unsigned int pending;
 	const struct checksum_engine *engine;
 	unsigned int n_threads;
-	pthread_t threads[];
+	struct thread {
+		pthread_t id;
+		struct pool *pool;
+		struct pool_worker now; /* under lock */
+	} threads[];
 };
 
 static void queue_init(struct queue *q)
@@ -75,14 +80,17 @@ static struct job *queue_take(struct queue *q)
  */
 static void *worker_main(void *arg)
 {
-	struct pool *pool = arg;
+	struct thread *self = arg;
+	struct pool *pool = self->pool;
 	struct worker worker;
 	struct job *job;
 
 	if (worker_open(pool->engine, &worker))
 		abort();
 	pthread_mutex_lock(&pool->lock);
+	self->now.tid = gettid();
 	while (!pool->ending) {
+		uint64_t begun_usec;
 		bool was_empty;
 
 		job = pool->n_busy < pool->room ? queue_take(&pool->todo)
@@ -92,10 +100,18 @@ static void *worker_main(void *arg)
 			continue;
 		}
 		pool->n_busy++;
+		self->now.busy = true;
 		pthread_mutex_unlock(&pool->lock);
+		begun_usec = clock_usec(CLOCK_MONOTONIC);
 		job->run(job, &worker);
+		begun_usec = clock_usec(CLOCK_MONOTONIC) - begun_usec;
 		pthread_mutex_lock(&pool->lock);
 		pool->n_busy--;
+		pool->n_run++;
+		self->now.busy = false;
+		self->now.done++;
+		self->now.longest_usec = MAX(self->now.longest_usec,
+					     begun_usec);
 		was_empty = !pool->done.first;
 		queue_add(&pool->done, job);
 		if (was_empty)
@@ -175,8 +191,10 @@ static int threads_start(struct pool *pool, unsigned int n)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (!r && pool->n_threads < n) {
-		r = -pthread_create(&pool->threads[pool->n_threads], NULL,
-				    worker_main, pool);
+		struct thread *t = &pool->threads[pool->n_threads];
+
+		t->pool = pool;
+		r = -pthread_create(&t->id, NULL, worker_main, t);
 		pool->n_threads += !r;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -204,7 +222,7 @@ int pool_new(sd_event *event, const struct root *root, unsigned int n_threads,
 	     const struct checksum_engine *engine, struct pool **ret)
 {
 	struct pool *pool =
-		calloc(1, sizeof(*pool) + n_threads * sizeof(pthread_t));
+		calloc(1, sizeof(*pool) + n_threads * sizeof(struct thread));
 	int r;
 
 	if (!pool)
@@ -238,7 +256,7 @@ struct pool *pool_free(struct pool *pool)
 	pthread_cond_broadcast(&pool->wake);
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned int i = 0; i < pool->n_threads; i++)
-		pthread_join(pool->threads[i], NULL);
+		pthread_join(pool->threads[i].id, NULL);
 	while ((job = queue_take(&pool->done)))
 		job->done(job, false);
 	while ((job = queue_take(&pool->todo)))
@@ -274,4 +292,21 @@ unsigned int pool_pending(const struct pool *pool)
 unsigned int pool_threads(const struct pool *pool)
 {
 	return pool->n_threads;
+}
+
+void pool_look(struct pool *pool, unsigned int i, struct pool_worker *ret)
+{
+	struct thread *t = &pool->threads[i];
+	clockid_t clock;
+
+	pthread_mutex_lock(&pool->lock);
+	*ret = t->now;
+	if (!ret->busy) {
+		/* something to take, and nobody takes it */
+		ret->busy = pool->todo.first && pool->n_busy < pool->room;
+		ret->done = pool->n_run;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (pthread_getcpuclockid(t->id, &clock) == 0)
+		ret->cpu_usec = clock_usec(clock);
 }

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 #include "worker.h"
@@ -44,3 +46,13 @@ void pool_submit(struct pool *pool, struct job *job);
 /* Jobs that were submitted and are not done. */
 unsigned int pool_pending(const struct pool *pool);
 unsigned int pool_threads(const struct pool *pool);
+
+/* What worker @i, below pool_threads(), is about. */
+struct pool_worker {
+	pid_t tid; /* 0: it has not begun yet */
+	bool busy; /* has a job in hand, or could take one */
+	uint64_t done; /* jobs; with none in hand, of all workers */
+	uint64_t longest_usec; /* of these, by the clock */
+	uint64_t cpu_usec; /* of the thread */
+};
+void pool_look(struct pool *pool, unsigned int i, struct pool_worker *ret);

@@ -17,6 +17,7 @@
 #include "hinting.h"
 #include "knobs.h"
 #include "ksm.h"
+#include "mapping.h"
 #include "memstat.h"
 #include "merge.h"
 #include "placing.h"
@@ -162,13 +163,15 @@ static void warn_memory(struct report *report)
 	size_t n;
 
 	track_counters(report->env.track, &c);
-	if (c.regions_lost || c.entries_lost || scan_shed(report->env.scan))
+	if (c.regions_lost || c.entries_lost ||
+	    mapping_shed(scan_mapping(report->env.scan)))
 		warn(report, "memory-limit",
 		     "the index is full: %" PRIu64
 		     " times a 2 MiB region was left out, %" PRIu64
 		     " at rest and %" PRIu64
 		     " checksums gave way to newer ones; raise memory_limit",
-		     c.regions_lost, scan_shed(report->env.scan),
+		     c.regions_lost,
+		     mapping_shed(scan_mapping(report->env.scan)),
 		     c.entries_lost);
 	list = watch_list(report->env.watch, &n);
 	for (size_t i = 0; i < n; i++)

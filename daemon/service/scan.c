@@ -399,9 +399,9 @@ uint64_t scan_rounds(const struct scan *scan)
 	return scan->rounds;
 }
 
-uint64_t scan_shed(const struct scan *scan)
+uint64_t scan_progress(const struct scan *scan)
 {
-	return mapping_shed(scan->maps);
+	return scan->job_usec + scan->rounds;
 }
 
 bool scan_is_paused(const struct scan *scan)

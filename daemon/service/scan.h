@@ -72,8 +72,8 @@ enum scan_state scan_state(const struct scan *scan);
 
 uint64_t scan_rounds(const struct scan *scan);
 
-/* Regions that were forgotten to make room for something new; since start. */
-uint64_t scan_shed(const struct scan *scan);
+/* Another number whenever it has got on: a job was begun, a round ended. */
+uint64_t scan_progress(const struct scan *scan);
 
 bool scan_is_paused(const struct scan *scan);
 

@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""systemd's watchdog is fed while the daemon gets on, and only then. This is
+systemd's side: $NOTIFY_SOCKET and $WATCHDOG_USEC."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import harness
+from harness import check, skip, wait_for
+
+INTERVAL = 2                    # seconds; a unit has 60
+SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
+WALL = 0x40000000
+
+
+class Watchdog:
+    """The socket that the daemon tells."""
+
+    def __init__(self, t, *lines):
+        harness.need_ksm()
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        t.stack.callback(self.socket.close)
+        path = t.folder / "notify"
+        self.socket.bind(str(path))
+        self.targets = [self.target(t, i) for i in range(2)]
+        self.daemon = t.daemon(t.config("[scan]", "threads = 1", *lines),
+                               env={"NOTIFY_SOCKET": str(path),
+                                    "WATCHDOG_USEC": str(INTERVAL * 10**6)})
+
+    def target(self, t, number):
+        return t.target("dup", "--id", str(number), "--size", "16")
+
+    def fed(self, seconds):
+        """Whether it is told that all is well in that time."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            with contextlib.suppress(TimeoutError):
+                if b"WATCHDOG=1" in self.socket.recv(65536):
+                    return True
+        return False
+
+    def drain(self):
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.socket.recv(65536)
+
+    def starves(self, what):
+        """It stops being told, and the log says because of what."""
+        wait_for(lambda: f"{what} is waited for" in self.daemon.log(), 120,
+                 f"word of {what}")
+        self.drain()
+        check(not self.fed(2 * INTERVAL), f"fed in spite of {what}")
+        check(self.daemon.status()["state"], "the loop turns and says nothing")
+
+    def recovers(self):
+        check(self.fed(120), "not fed again")
+        for target in self.targets:
+            target.intact()
+
+
+def fed_while_it_gets_on(t):
+    dog = Watchdog(t)
+    wait_for(lambda: dog.daemon.status()["pages_saved"] > 500, 60, "savings")
+    dog.drain()
+    for _ in range(4):
+        check(dog.fed(60), "not fed")
+    check("No progress" not in dog.daemon.log(), dog.daemon.log())
+
+
+def ptrace(request, tid):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p,
+                            ctypes.c_void_p]
+    if libc.ptrace(request, tid, None, None):
+        raise OSError(ctypes.get_errno(), f"ptrace of {tid}")
+
+
+def a_worker_that_does_not_end_starves_it(t):
+    dog = Watchdog(t)
+    check(dog.fed(60), "not fed at all")
+    tasks = [int(p.name) for p in
+             Path(f"/proc/{dog.daemon.pid}/task").iterdir()]
+    workers = [tid for tid in tasks if tid != dog.daemon.pid]
+    check(workers, "it has no worker")
+    try:
+        for tid in workers:     # as in the middle of a job that hangs
+            ptrace(SEIZE, tid)
+            ptrace(INTERRUPT, tid)
+            os.waitpid(tid, WALL)
+    except PermissionError:
+        skip("nothing may be traced here")
+    check(dog.daemon.ctl("rescan").returncode == 0, "rescan")
+    dog.starves("the job of worker 0")
+    for tid in workers:
+        ptrace(DETACH, tid)
+    dog.recovers()
+
+
+def an_injector_that_does_not_answer_starves_it(t):
+    dog = Watchdog(t)
+    wait_for(lambda: dog.daemon.status()["pages_saved"] > 500, 60, "savings")
+    injector = next(pid for pid in harness.family_of(dog.daemon.pid)[1:]
+                    if "injector" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(injector, signal.SIGSTOP)
+    try:
+        dog.targets += [dog.target(t, i) for i in range(2, 4)]
+        dog.starves("an answer of the injector")
+    finally:
+        os.kill(injector, signal.SIGCONT)
+    dog.recovers()
+
+
+def slow_and_asleep_are_not_stuck(t):
+    dog = Watchdog(t, "cpu_limit = 2%")
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"])
+            for _ in range(8)]
+    try:
+        for _ in range(3):
+            check(dog.daemon.ctl("rescan").returncode == 0, "rescan")
+            dog.drain()
+            check(dog.fed(60), "not fed beside a load")
+        os.kill(dog.daemon.pid, signal.SIGSTOP)     # as a host stops a guest
+        time.sleep(2 * INTERVAL)
+        dog.drain()
+        os.kill(dog.daemon.pid, signal.SIGCONT)
+        check(dog.fed(60), "not fed after a sleep")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    check("No progress" not in dog.daemon.log(), dog.daemon.log())
+
+
+harness.run(fed_while_it_gets_on, a_worker_that_does_not_end_starves_it,
+            an_injector_that_does_not_answer_starves_it,
+            slow_and_asleep_are_not_stuck)
