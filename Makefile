@@ -73,7 +73,8 @@ ALL_CFLAGS = -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	-DKSMD_PLUS_LIBEXECDIR='"$(LIBEXECDIR)/ksmd-plus"' \
 	-DKSMD_PLUS_SYSCONFDIR='"$(SYSCONFDIR)"' \
 	-fno-omit-frame-pointer -pthread -MMD -MP $(CFLAGS) $(SAN)
-ALL_LDFLAGS = -pthread -Wl,--as-needed $(SAN) $(LDFLAGS)
+# libm is a part of libc.
+ALL_LDFLAGS = -pthread -Wl,--as-needed $(SAN) $(LDFLAGS) -lm
 
 # The three programs; everything else in daemon/ goes into a layer's library.
 MAIN_ksmd-plus := daemon/service/main.c
@@ -160,7 +161,7 @@ TARGET_SOURCES := $(wildcard tests/targets/*.c)
 TARGETS := $(patsubst %.c,$(B)/%,$(TARGET_SOURCES))
 CONTRACT_SOURCES := $(wildcard tests/contract/*.c)
 CONTRACT_TESTS := $(patsubst %.c,$(B)/%,$(CONTRACT_SOURCES))
-SIMS := $(addprefix $(B)/tests/sim/,rounds pulses)
+SIMS := $(addprefix $(B)/tests/sim/,rounds pulses estimates)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 FUZZ_TESTS := $(patsubst %.c,$(B)/%,$(FUZZ_SOURCES))
 BENCH_SOURCES := $(if $(filter yes,$(DSA)),$(wildcard tests/bench/*.c),\
