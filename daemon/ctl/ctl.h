@@ -17,7 +17,8 @@ enum {
 /* An option of one verb; no two verbs have different ones of one name. */
 struct verb_option {
 	const char *name;
-	const char *argument; /* its name in --help; NULL: takes none */
+	/* Its name in --help; NULL: takes none; "[=NAME]": may be left out. */
+	const char *argument;
 	const char *help;
 };
 

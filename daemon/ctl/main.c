@@ -55,7 +55,8 @@ static void print_option(const char *option, const char *argument,
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "--%s%s%s", option, argument ? " " : "",
+	snprintf(text, sizeof(text), "--%s%s%s", option,
+		 argument && *argument != '[' ? " " : "",
 		 argument ? argument : "");
 	printf("      %-14s %s\n", text, help);
 }
@@ -100,6 +101,13 @@ static void print_verb_help(const struct verb *verb)
 
 enum { OPTION_SOCKET = 256, OPTION_JSON, OPTION_OF_VERB };
 
+static int takes(const struct verb_option *o)
+{
+	if (!o->argument)
+		return no_argument;
+	return *o->argument == '[' ? optional_argument : required_argument;
+}
+
 /* Every verb's options, since they may stand before the verb; a name once. */
 static void options_add(const struct verb *verb, struct option *table,
 			size_t *n)
@@ -110,11 +118,8 @@ static void options_add(const struct verb *verb, struct option *table,
 		for (size_t i = 0; i < *n; i++)
 			known |= !strcmp(table[i].name, o->name);
 		if (!known)
-			table[(*n)++] = (struct option){
-				o->name,
-				o->argument ? required_argument : no_argument,
-				NULL, OPTION_OF_VERB
-			};
+			table[(*n)++] = (struct option){ o->name, takes(o),
+							 NULL, OPTION_OF_VERB };
 	}
 }
 

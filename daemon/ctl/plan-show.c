@@ -24,9 +24,9 @@ static uint64_t rounded(double pages)
 	return (uint64_t)(pages + 0.5);
 }
 
-static uint64_t ksmd_usec(const struct plan *plan)
+static uint64_t ksmd_usec(uint64_t pages)
 {
-	return plan->total.merging * MERGE_NSEC / 1000;
+	return pages * MERGE_NSEC / 1000;
 }
 
 static uint64_t between(const struct forecast_counts *c)
@@ -103,7 +103,7 @@ static struct json_object *pairs_json(const struct plan_report *r)
 	return array;
 }
 
-static struct json_object *excluded_json(const struct plan_report *r)
+struct json_object *plan_json_excluded(const struct plan_report *r)
 {
 	struct json_object *array = json_object_new_array();
 
@@ -137,11 +137,24 @@ static void totals(const struct plan_report *r, uint64_t *looked,
 	}
 }
 
+void plan_json_time(struct json_object *o, const struct plan_report *r,
+		    uint64_t n_merging)
+{
+	struct json_object *usec = json_object_new_object();
+	struct json_object *cpu = json_object_new_object();
+
+	json_add_u64(usec, "reading", r->survey->read_usec);
+	json_add_u64(usec, "pause", r->survey->pause_usec);
+	json_add_u64(usec, "reading_again", r->survey->again_usec);
+	json_object_object_add(o, "usec", usec);
+	json_add_u64(cpu, "plan", r->cpu_usec);
+	json_add_u64(cpu, "merging", ksmd_usec(n_merging));
+	json_object_object_add(o, "cpu_usec", cpu);
+}
+
 struct json_object *plan_json(const struct plan_report *r)
 {
 	struct json_object *o = json_object_new_object();
-	struct json_object *usec = json_object_new_object();
-	struct json_object *cpu = json_object_new_object();
 	uint64_t looked, merged, shared;
 
 	totals(r, &looked, &merged, &shared);
@@ -153,16 +166,10 @@ struct json_object *plan_json(const struct plan_report *r)
 	json_add_u64(o, "pages_shared", shared);
 	counts_json(o, &r->plan->total, &r->plan->total_costs);
 	json_add_u64(o, "between_pages", between(&r->plan->total));
-	json_add_u64(usec, "reading", r->survey->read_usec);
-	json_add_u64(usec, "pause", r->survey->pause_usec);
-	json_add_u64(usec, "reading_again", r->survey->again_usec);
-	json_object_object_add(o, "usec", usec);
-	json_add_u64(cpu, "plan", r->cpu_usec);
-	json_add_u64(cpu, "merging", ksmd_usec(r->plan));
-	json_object_object_add(o, "cpu_usec", cpu);
+	plan_json_time(o, r, r->plan->total.merging);
 	json_object_object_add(o, "processes", processes_json(r));
 	json_object_object_add(o, "pairs", pairs_json(r));
-	json_object_object_add(o, "excluded", excluded_json(r));
+	json_object_object_add(o, "excluded", plan_json_excluded(r));
 	return o;
 }
 
@@ -254,7 +261,7 @@ static void print_costs(const struct screen *screen,
 	snprintf(text, sizeof(text),
 		 "CPU time: about %s to find them, %s of ksmd to merge them",
 		 screen_usec(r->cpu_usec, a),
-		 screen_usec(ksmd_usec(r->plan), b));
+		 screen_usec(ksmd_usec(r->plan->total.merging), b));
 	fprintf(screen->out, "%*s", LABEL_COLUMN, "");
 	screen_wrap(screen, LABEL_COLUMN, text);
 }
@@ -338,8 +345,8 @@ static void print_pairs(const struct screen *screen,
 	}
 }
 
-static void print_excluded(const struct screen *screen,
-			   const struct plan_report *r)
+void plan_print_excluded(const struct screen *screen,
+			 const struct plan_report *r)
 {
 	size_t n = 0;
 	char text[192];
@@ -367,6 +374,6 @@ int plan_print(const struct screen *screen, const struct plan_report *report)
 	if (r)
 		return r;
 	print_pairs(screen, report);
-	print_excluded(screen, report);
+	plan_print_excluded(screen, report);
 	return 0;
 }

@@ -20,5 +20,13 @@ struct plan_report {
 
 struct json_object *plan_json(const struct plan_report *report);
 
+/* What a plan by sample shows as well: what it took and takes, ... */
+void plan_json_time(struct json_object *object,
+		    const struct plan_report *report, uint64_t n_merging);
+/* ... and whom it leaves out. */
+struct json_object *plan_json_excluded(const struct plan_report *report);
+void plan_print_excluded(const struct screen *screen,
+			 const struct plan_report *report);
+
 /* 0 or -ENOMEM. */
 int plan_print(const struct screen *screen, const struct plan_report *report);

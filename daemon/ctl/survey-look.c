@@ -78,6 +78,12 @@ static int shared_look(struct survey *s, struct survey_process *sp,
 	return true;
 }
 
+/* Whether a frame is in the sample, by whichever address it is met. */
+static bool is_taken(const struct survey_private *p, uint64_t pfn)
+{
+	return survey_mix(p->seed + survey_mix(pfn)) >> 32 < p->take_below;
+}
+
 /* Which pages of the region are to be read. */
 static int choose(struct survey *s, struct survey_process *sp,
 		  struct forecast_region *region, const uint64_t *entries,
@@ -89,7 +95,8 @@ static int choose(struct survey *s, struct survey_process *sp,
 	reader_masks(&sp->vmas, region->base, &eligible, &mergeable);
 	for (unsigned int i = pagemask_next(&eligible, 0); i < REGION_PAGES;
 	     i = pagemask_next(&eligible, i + 1)) {
-		int take = pagemap_is_anon(entries[i]);
+		int take = pagemap_is_anon(entries[i]) &&
+			   is_taken(s->private, pagemap_pfn(entries[i]));
 
 		if (take && !pagemap_is_exclusive(entries[i]))
 			take = shared_look(s, sp, region, i,

@@ -20,6 +20,7 @@ struct survey_private {
 	int kpageflags; /* -1: cannot be read */
 	bool kpf_ksm;
 	uint64_t seed;
+	uint64_t take_below; /* of 2^32: the share of frames that are read */
 	uint16_t words[KEY_WORDS]; /* places in a page */
 	unsigned int n_threads;
 	size_t capacity; /* of records */

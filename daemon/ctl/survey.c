@@ -52,6 +52,7 @@ int survey_new(const struct root *root, const struct kfeat *kfeat,
 	}
 	s->private = p;
 	s->stop = stop;
+	s->share = 1;
 	p->root = root;
 	p->reader.pagemap_scan = kfeat->pagemap_scan;
 	p->kpf_ksm = kfeat->kpf_ksm;
@@ -228,8 +229,8 @@ static void pause_between(struct survey *s, uint64_t since_usec)
 
 static int records_map(struct survey *s)
 {
-	/* memory grows while it is looked at */
-	size_t n = s->n_present + s->n_present / 8 + 8 * REGION_PAGES;
+	/* memory grows while it is looked at; no sample is that unequal */
+	size_t n = s->n_wanted + s->n_wanted / 8 + 8 * REGION_PAGES;
 	void *v = mmap(NULL, n * sizeof(*s->forecast.records),
 		       PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -251,13 +252,13 @@ static int look_again(struct survey *s, uint64_t twins, uint64_t since_usec,
 	int r;
 
 	p->again_share =
-		twins <= 2 * most
+		twins <= 2 * most || s->share < 1
 			? UINT32_MAX
 			: (uint32_t)((double)most / (double)twins * UINT32_MAX);
 	if (twins)
 		pause_between(s, since_usec);
 	begin = clock_usec(CLOCK_MONOTONIC);
-	atomic_store(&s->n_done, s->n_present);
+	atomic_store(&s->n_done, s->n_wanted);
 	r = all_do(s, survey_again_work, progress, userdata);
 	s->n_again = p->n_again;
 	s->again_usec = clock_usec(CLOCK_MONOTONIC) - begin;
@@ -268,8 +269,11 @@ int survey_run(struct survey *s, survey_progress_fn progress, void *userdata)
 {
 	struct survey_private *p = s->private;
 	uint64_t begin = clock_usec(CLOCK_MONOTONIC), twins;
-	int r = records_map(s);
+	int r;
 
+	p->take_below = (uint64_t)(s->share * 4294967296.0);
+	s->n_wanted = (uint64_t)((double)s->n_present * s->share);
+	r = records_map(s);
 	if (!r)
 		r = all_do(s, survey_first_work, progress, userdata);
 	if (r)

@@ -11,7 +11,8 @@
  * look equal. The second look, at least SURVEY_PAUSE_USEC after the first,
  * is at all pages with twins, or where that would be more than one in
  * SURVEY_AGAIN_PART of all that were read, at a random choice of them; in a
- * region where one of these has changed all of them are looked at.
+ * region where one of these has changed all of them are looked at. Of a
+ * sample all pages with twins are.
  */
 #pragma once
 
@@ -55,7 +56,13 @@ struct survey_processes VEC(struct survey_process *);
 struct survey {
 	struct survey_processes processes;
 	struct forecast forecast;
-	uint64_t n_present; /* pages to be looked at */
+	/*
+	 * Of the frames, this share is read, each with the same chance: see
+	 * estimate.h. 1 unless set between survey_add() and survey_run().
+	 */
+	double share;
+	uint64_t n_present; /* pages that there are */
+	uint64_t n_wanted; /* of them, about so many are to be read */
 	_Atomic uint64_t n_done;
 	_Atomic uint64_t n_lost; /* for want of room: came while we looked */
 	uint64_t n_again; /* looked at twice */

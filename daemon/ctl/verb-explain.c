@@ -10,13 +10,13 @@
 #include "cleanup.h"
 #include "client-explain.h"
 #include "client.h"
+#include "configured.h"
 #include "explain-show.h"
 #include "json.h"
 #include "log.h"
 #include "parse.h"
 #include "utf8.h"
 
-#define CONFIG_PATH KSMD_PLUS_SYSCONFDIR "/ksmd-plus.conf"
 /* A service is called without its suffix, as in systemctl. */
 #define SUFFIX ".service"
 
@@ -31,16 +31,6 @@ static int operand_take(const char *name, char unit[256], struct choice *choice)
 		return vec_push(&choice->pids, (pid_t)pid);
 	snprintf(unit, 256, "%s%s", name, strchr(name, '.') ? "" : SUFFIX);
 	return vec_push(&choice->units, unit);
-}
-
-static void on_complaint(void *userdata, const char *file, unsigned int line,
-			 const char *sentence)
-{
-	(void)userdata;
-	if (line)
-		log_warning("%s:%u: %s", file, line, sentence);
-	else
-		log_warning("%s: %s", file, sentence);
 }
 
 /* --- what the daemon adds --------------------------------------------------- */
@@ -153,13 +143,12 @@ static int explain_run(const struct ctl *ctl)
 		return CTL_FAILED;
 	}
 	/* memory_limit alone depends on the RAM, and does not matter here */
-	r = config_load(path ? path : CONFIG_PATH, path != NULL, 1ULL << 30,
-			on_complaint, NULL, &config);
+	r = configured_load(path, 1ULL << 30, &config);
 	return r < 0 ? CTL_FAILED : explain_all(ctl, &root, &config, &choice);
 }
 
 static const struct verb_option options[] = {
-	{ "config", "FILE", "the configuration (default " CONFIG_PATH ")" },
+	CONFIGURED_OPTION,
 	{ 0 },
 };
 

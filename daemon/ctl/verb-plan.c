@@ -14,16 +14,19 @@
 #include "choose.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "configured.h"
+#include "estimate.h"
 #include "json.h"
 #include "ksm.h"
 #include "log.h"
 #include "parse.h"
 #include "plan-show.h"
 #include "plan.h"
+#include "sampled-show.h"
+#include "sampled.h"
 #include "survey.h"
 
-#define CONFIG_PATH KSMD_PLUS_SYSCONFDIR "/ksmd-plus.conf"
-#define BAR_WIDTH   30
+#define BAR_WIDTH 30
 
 static atomic_bool stop;
 
@@ -45,11 +48,41 @@ static void catch_signals(void)
 
 /* --- what is asked for ----------------------------------------------------- */
 
+/* What was asked for, besides whose memory. */
+struct wish {
+	const char *config; /* NULL: the usual one */
+	bool sample; /* only some of the frames are to be read: */
+	double share; /* of them; 0: as many as it takes */
+};
+
+/* "5%" or "auto": 0, or CTL_USAGE with the reason. */
+static int share_take(const char *text, double *ret)
+{
+	uint64_t permyriad;
+
+	if (!strcmp(text, "auto"))
+		return 0;
+	if (parse_permyriad(text, &permyriad) || !permyriad ||
+	    permyriad > 10000) {
+		log_error(
+			"Not a share of 0.01%% to 100%%, nor \"auto\": --sample=%s",
+			text);
+		return CTL_USAGE;
+	}
+	*ret = (double)permyriad / 10000;
+	return 0;
+}
+
 /* CTL_DONE, CTL_USAGE or CTL_FAILED. */
 static int option_take(const struct given *g, struct choice *choice,
-		       const char **config)
+		       struct wish *wish)
 {
 	int r = 0;
+
+	if (!strcmp(g->name, "sample")) {
+		*wish = (struct wish){ wish->config, true, 0 };
+		return g->value ? share_take(g->value, &wish->share) : CTL_DONE;
+	}
 
 	if (!strcmp(g->name, "all"))
 		choice->all = true;
@@ -60,18 +93,21 @@ static int option_take(const struct given *g, struct choice *choice,
 	else if (!strcmp(g->name, "target"))
 		r = vec_push(&choice->targets, g->value);
 	else if (!strcmp(g->name, "config"))
-		*config = g->value;
+		wish->config = g->value;
 	return r ? CTL_FAILED : CTL_DONE;
 }
 
 static int choice_make(const struct ctl *ctl, struct choice *choice,
-		       const char **config)
+		       struct wish *wish)
 {
 	uint64_t pid;
+	int r;
 
-	for (size_t i = 0; i < ctl->n_given; i++)
-		if (option_take(&ctl->given[i], choice, config))
-			return CTL_FAILED;
+	for (size_t i = 0; i < ctl->n_given; i++) {
+		r = option_take(&ctl->given[i], choice, wish);
+		if (r)
+			return r;
+	}
 	for (size_t i = 0; i < ctl->n_operands; i++) {
 		if (parse_u64(ctl->operands[i], &pid) || !pid ||
 		    pid > INT32_MAX) {
@@ -87,16 +123,6 @@ static int choice_make(const struct ctl *ctl, struct choice *choice,
 	log_error(
 		"Say whose memory: process ids, --unit, --cgroup, --target or --all.");
 	return CTL_USAGE;
-}
-
-static void on_complaint(void *userdata, const char *file, unsigned int line,
-			 const char *sentence)
-{
-	(void)userdata;
-	if (line)
-		log_warning("%s:%u: %s", file, line, sentence);
-	else
-		log_warning("%s: %s", file, sentence);
 }
 
 /* Whether the configuration has all targets that were asked for. */
@@ -131,27 +157,27 @@ static void on_progress(void *userdata, const struct survey *s)
 {
 	struct progress *p = userdata;
 	uint64_t now = clock_usec(CLOCK_MONOTONIC), spent;
-	uint64_t done = MIN(s->n_done, s->n_present);
+	uint64_t done = MIN(s->n_done, s->n_wanted);
 	char bar[BAR_WIDTH + 1], bytes[SCREEN_NUMBER], left[SCREEN_NUMBER];
 	size_t full;
 
-	if (!p->screen.terminal || !s->n_present)
+	if (!p->screen.terminal || !s->n_wanted)
 		return;
 	spent = now - p->begin_usec;
 	if (spent < USEC_PER_SEC / 2 || !done)
 		return;
-	full = (size_t)(done * BAR_WIDTH / s->n_present);
+	full = (size_t)(done * BAR_WIDTH / s->n_wanted);
 	memset(bar, '#', full);
 	memset(bar + full, '.', BAR_WIDTH - full);
 	bar[BAR_WIDTH] = '\0';
-	if (done == s->n_present)
+	if (done == s->n_wanted)
 		snprintf(left, sizeof(left), "looking again");
 	else
-		screen_usec(spent * (s->n_present - done) / done, left);
+		screen_usec(spent * (s->n_wanted - done) / done, left);
 	fprintf(p->screen.out, "\r[%s] %3" PRIu64 " %%, %s, %s%s\033[K", bar,
-		done * 100 / s->n_present,
+		done * 100 / s->n_wanted,
 		screen_bytes(done * PAGE_BYTES, bytes), left,
-		done == s->n_present ? "" : " left");
+		done == s->n_wanted ? "" : " left");
 	fflush(p->screen.out);
 	p->shown = true;
 }
@@ -211,8 +237,13 @@ static int report(const struct ctl *ctl, const struct config *config,
 		.zero_pages = config->zero_pages,
 		.complete = !atomic_load(&stop),
 	};
-	int r = plan_make(survey, &limits, &plan);
+	_cleanup_(sampled_freep) struct sampled *sampled = NULL;
+	int r;
 
+	if (survey->share < 1)
+		r = sampled_make(survey, &limits, &sampled);
+	else
+		r = plan_make(survey, &limits, &plan);
 	if (r)
 		return r;
 	show.plan = plan;
@@ -222,6 +253,12 @@ static int report(const struct ctl *ctl, const struct config *config,
 			"%" PRIu64
 			" pages came while the others were read, and are left out.",
 			survey->n_lost);
+	if (sampled && !ctl->json)
+		return sampled_print(&ctl->screen, &show, sampled);
+	if (sampled) {
+		json_print(sampled_json(&show, sampled), ctl->screen.out);
+		return 0;
+	}
 	if (!ctl->json)
 		return plan_print(&ctl->screen, &show);
 	json_print(plan_json(&show), ctl->screen.out);
@@ -232,7 +269,8 @@ static int report(const struct ctl *ctl, const struct config *config,
 static int survey_and_report(const struct ctl *ctl, const struct root *root,
 			     const struct config *config,
 			     const struct kfeat *kfeat,
-			     const struct choice *choice)
+			     const struct choice *choice,
+			     const struct wish *wish)
 {
 	_cleanup_(survey_freep) struct survey *survey = NULL;
 	struct progress progress = { .screen = screen_open(stderr) };
@@ -247,6 +285,11 @@ static int survey_and_report(const struct ctl *ctl, const struct root *root,
 	if (r >= 0) {
 		survey->forecast.max_sharing = ksm_max_sharing(root);
 		survey->forecast.zero_pages = config->zero_pages;
+		if (wish->sample)
+			survey->share =
+				wish->share > 0
+					? wish->share
+					: estimate_share(survey->n_present);
 		progress.begin_usec = clock_usec(CLOCK_MONOTONIC);
 		r = survey_run(survey, on_progress, &progress);
 		progress_end(&progress);
@@ -274,9 +317,7 @@ static int prepare(const struct root *root, const char *path,
 			"plan needs root: others see no frame numbers in /proc/PID/pagemap.");
 		return -EPERM;
 	}
-	r = config_load(path ? path : CONFIG_PATH, path != NULL,
-			ret_kfeat->ram_bytes, on_complaint, NULL, ret_config);
-	return r < 0 ? r : 0;
+	return configured_load(path, ret_kfeat->ram_bytes, ret_config);
 }
 
 static int plan_run(const struct ctl *ctl)
@@ -284,9 +325,9 @@ static int plan_run(const struct ctl *ctl)
 	_cleanup_(root_close) struct root root = { -1, -1 };
 	_cleanup_(choice_clear) struct choice choice = { 0 };
 	_cleanup_(config_clear) struct config config = { 0 };
-	const char *path = NULL;
+	struct wish wish = { 0 };
 	struct kfeat kfeat;
-	int r = choice_make(ctl, &choice, &path);
+	int r = choice_make(ctl, &choice, &wish);
 
 	if (r)
 		return r;
@@ -295,11 +336,11 @@ static int plan_run(const struct ctl *ctl)
 		log_error_errno(r, "Cannot open /proc and /sys");
 		return CTL_FAILED;
 	}
-	if (prepare(&root, path, &kfeat, &config) < 0 ||
+	if (prepare(&root, wish.config, &kfeat, &config) < 0 ||
 	    !has_targets(&config, &choice))
 		return CTL_FAILED;
 	catch_signals();
-	return survey_and_report(ctl, &root, &config, &kfeat, &choice);
+	return survey_and_report(ctl, &root, &config, &kfeat, &choice, &wish);
 }
 
 static const struct verb_option options[] = {
@@ -307,14 +348,16 @@ static const struct verb_option options[] = {
 	{ "unit", "UNIT", "those of a systemd unit (a glob)" },
 	{ "cgroup", "PATH", "those of a cgroup and below it (a glob)" },
 	{ "target", "NAME", "those of a [target NAME] section" },
-	{ "config", "FILE", "the configuration (default " CONFIG_PATH ")" },
+	{ "sample", "[=SHARE]",
+	  "read a part alone (5%); savings are an interval" },
+	CONFIGURED_OPTION,
 	{ 0 },
 };
 
 const struct verb verb_plan = {
 	.name = "plan",
 	.summary = "what merging would save, before anything is enabled",
-	.help = "Read the memory of processes and say what merging would save and cost. Nothing is changed; neither the daemon nor KSM has to run. What the daemon never touches is left out here as well. Ctrl-C prints what is known so far. Needs root.",
+	.help = "Read the memory of processes and say what merging would save and cost. Nothing is changed; neither the daemon nor KSM has to run. What the daemon never touches is left out here as well. Ctrl-C prints what is known so far. With --sample only a part of the pages is read, and the savings are an interval: for very large machines. Needs root.",
 	.operands = "[PID...]",
 	.options = options,
 	.json = true,

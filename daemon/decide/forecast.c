@@ -170,6 +170,32 @@ static size_t group_end(const struct forecast *f, size_t from)
 	return to;
 }
 
+bool forecast_is_new(const struct forecast *f, size_t i, uint32_t *ret_owner)
+{
+	struct state s = state_of(f, &f->records[i]);
+
+	*ret_owner = s.owner;
+	return !s.gone && !s.merged;
+}
+
+bool forecast_next(const struct forecast *f, struct forecast_group *group)
+{
+	struct forecast_group g = { .from = group->to };
+
+	if (g.from >= f->n)
+		return false;
+	g.to = group_end(f, g.from);
+	g.zero = forecast_key(&f->records[g.from]) == FORECAST_ZERO;
+	for (size_t i = g.from; i < g.to; i++) {
+		struct state s = state_of(f, &f->records[i]);
+
+		g.n_new += !s.gone && !s.merged;
+		g.n_merged += !s.gone && s.merged;
+	}
+	*group = g;
+	return true;
+}
+
 static int twin_set(struct forecast *f, const struct forecast_record *r)
 {
 	struct forecast_region *region = &f->regions[r->page / REGION_PAGES];

@@ -94,6 +94,21 @@ int forecast_mark(struct forecast *forecast, uint64_t *ret_twins);
 /* Marks for @region if it has none. 0 or -ENOMEM. */
 int forecast_marks_need(struct forecast_region *region);
 
+/* A content of sorted records; what has changed since is left out. */
+struct forecast_group {
+	size_t from, to; /* records */
+	bool zero;
+	uint64_t n_new, n_merged; /* frames; merged: by KSM */
+};
+
+/* The group behind @group, or from all zero the first. False: no more. */
+bool forecast_next(const struct forecast *forecast,
+		   struct forecast_group *group);
+
+/* Whether record @i is neither gone nor merged, and whose it is. */
+bool forecast_is_new(const struct forecast *forecast, size_t i,
+		     uint32_t *ret_owner);
+
 /* Count. @owners: one for each process, all zero. */
 void forecast_count(const struct forecast *forecast,
 		    struct forecast_counts *owners,

@@ -160,6 +160,55 @@ def tells_what_is_volatile(t):
           16 * MIB_PAGES - REST_PAGES, f"{result['volatile_pages']}")
 
 
+# --- from a sample ------------------------------------------------------------
+
+def bracket(t, what, *args):
+    """Full plans lie within the intervals of samples, which read no more than
+    they say. An interval may miss in one of 20; two of three do not."""
+    pids = [t.target("dup", "--id", str(i), "--size", "64", *args).pid
+            for i in range(3)]
+    full = plan(*pids)["pages_saved"]
+    check("sample" not in plan("--sample=100%", *pids), "all is no sample")
+    before = state(pids)
+    hits = []
+    for share in (0.2, 0.4, 0.4):
+        result = plan(f"--sample={share:.0%}", *pids)
+        sample = result["sample"]
+        low, high = sample["pages_saved"]
+        hits.append(low <= full <= high)
+        print(f"# {what:12} {share:.0%}: {full} in [{low}, {high}], best "
+              f"{result['pages_saved']}", flush=True)
+        check(low <= result["pages_saved"] <= high, f"{sample}")
+        near(sample["pages_present"], 3 * 64 * MIB_PAGES, "pages")
+        read = sample["pages_present"] * share
+        near(result["pages_looked_at"], read, "pages read", 8 * read ** 0.5)
+        check(high - low < 1.5 * full, f"nothing is said: {low} to {high}")
+        near(result["pages_saved"], sum(p["pages_saved"]
+                                        for p in result["processes"]),
+             "its parts", 3)
+    check(sum(hits) >= 2, f"{full} is outside")
+    check(state(pids) == before, "a sample has changed something")
+
+
+def brackets_clustered_duplicates(t):
+    bracket(t, "clustered", "--run", "64")
+
+
+def brackets_scattered_duplicates_and_zeros(t):
+    bracket(t, "scattered", "--run", "1", "--zero", "20")
+
+
+def brackets_what_has_many_copies(t):
+    pid = content(t, "inside", 64).pid
+    full = plan(pid)["pages_saved"]
+    result = plan("--sample=20%", pid)
+    low, high = result["sample"]["pages_saved"]
+    check(0.6 * full <= low <= full <= high <= 1.4 * full,
+          f"{full} is outside of {low} to {high}, or that says nothing")
+    text = plan_process("--sample=20%", pid).stdout
+    check("chosen at random" in text and "between" in text, text)
+
+
 # --- whom it leaves out -------------------------------------------------------
 
 def leaves_secrets_alone(t):
@@ -207,7 +256,9 @@ def answers_plainly(t):
     gone.wait()
     for args, status in (([], 2), (["x"], 2), (["0"], 2), (["--unit"], 2),
                          ([gone.pid], 1), ([pid, gone.pid], 1), ([pid], 0),
-                         (["--config", "/nonexistent", pid], 1)):
+                         (["--config", "/nonexistent", pid], 1),
+                         (["--sample=0%", pid], 2), (["--sample=x", pid], 2),
+                         (["--sample=101%", pid], 2), (["--sample", pid], 0)):
         done = plan_process(*args)
         check(done.returncode == status, f"{args}: exit {done.returncode}")
         check(bool(done.stderr) == bool(status), f"{args}: {done.stderr}")
@@ -354,6 +405,9 @@ def foretells_guests(t):
 
 harness.run(changes_nothing, needs_no_running_ksm, tells_kinds_apart,
             tells_twins_in_one_process_and_forks, tells_what_is_volatile,
+            brackets_clustered_duplicates,
+            brackets_scattered_duplicates_and_zeros,
+            brackets_what_has_many_copies,
             leaves_secrets_alone, obeys_the_configuration, answers_plainly,
             makes_names_harmless, is_stopped_with_what_is_known,
             shows_progress_on_a_terminal, foretells_clustered_duplicates,
