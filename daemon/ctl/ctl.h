@@ -12,6 +12,7 @@ enum {
 	CTL_DONE = 0,
 	CTL_FAILED = 1,
 	CTL_USAGE = 2,
+	CTL_WARNED = 3, /* of doctor: no problem, but warnings */
 };
 
 /* An option of one verb; no two verbs have different ones of one name. */

@@ -22,6 +22,12 @@ void doctor_check_ksm(const struct doctor_facts *f, struct doctor_finding *ret);
 void doctor_check_run(const struct doctor_facts *f, struct doctor_finding *ret);
 void doctor_check_manager(const struct doctor_facts *f,
 			  struct doctor_finding *ret);
+void doctor_check_knobs(const struct doctor_facts *f,
+			struct doctor_finding *ret);
+void doctor_check_namespaces(const struct doctor_facts *f,
+			     struct doctor_finding *ret);
+void doctor_check_systemd(const struct doctor_facts *f,
+			  struct doctor_finding *ret);
 void doctor_check_advisor(const struct doctor_facts *f,
 			  struct doctor_finding *ret);
 void doctor_check_smart_scan(const struct doctor_facts *f,

@@ -54,24 +54,6 @@ void doctor_check_run(const struct doctor_facts *f, struct doctor_finding *ret)
 	}
 }
 
-void doctor_check_manager(const struct doctor_facts *f,
-			  struct doctor_finding *ret)
-{
-	if (!f->kernel.manager) {
-		doctor_say(ret, DOCTOR_OK, "No other program steers KSM.");
-		return;
-	}
-	doctor_say(
-		ret, DOCTOR_WARNING,
-		"%s (pid %" PRId32
-		") steers KSM too. When it writes a knob, ksmd-plus leaves that knob alone.",
-		f->kernel.manager, f->kernel.manager_pid);
-	doctor_advise(
-		ret,
-		"Run one of the two, for example: systemctl disable --now %s",
-		f->kernel.manager);
-}
-
 void doctor_check_advisor(const struct doctor_facts *f,
 			  struct doctor_finding *ret)
 {

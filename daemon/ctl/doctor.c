@@ -60,6 +60,13 @@ static void check_daemon(const struct doctor_facts *f,
 	switch (f->daemon) {
 	case DAEMON_UP:
 		doctor_say(ret, DOCTOR_OK, "The daemon is running.");
+		if (!f->n_warnings)
+			break;
+		doctor_say(ret, DOCTOR_WARNING,
+			   "The daemon is running, with %u warning%s: %s",
+			   f->n_warnings, f->n_warnings == 1 ? "" : "s",
+			   f->warning);
+		doctor_advise(ret, "ksmd-plusctl status");
 		break;
 	case DAEMON_DOWN:
 		doctor_say(ret, DOCTOR_NOTE, "The daemon is not running.");
@@ -138,10 +145,12 @@ static const struct {
 } checks[] = {
 	{ "daemon", check_daemon },
 	{ "root", check_root },
+	{ "namespaces", doctor_check_namespaces },
 	{ "page-size", check_page_size },
 	{ "ksm", doctor_check_ksm },
 	{ "ksm-run", doctor_check_run },
 	{ "manager", doctor_check_manager },
+	{ "knobs", doctor_check_knobs },
 	{ "advisor", doctor_check_advisor },
 	{ "smart-scan", doctor_check_smart_scan },
 	{ "counters", doctor_check_counters },
@@ -158,6 +167,7 @@ static const struct {
 	{ "seccomp", doctor_check_seccomp },
 	{ "process-madvise", doctor_check_process_madvise },
 	{ "prctl", doctor_check_prctl },
+	{ "systemd", doctor_check_systemd },
 	{ "unmergeable", doctor_check_unmergeable },
 	{ "max-map-count", doctor_check_max_map_count },
 	{ "thp", doctor_check_thp },
@@ -179,6 +189,15 @@ size_t doctor_examine(const struct doctor_facts *facts,
 			n++;
 	}
 	return n;
+}
+
+enum doctor_level doctor_worst(const struct doctor_finding *findings, size_t n)
+{
+	enum doctor_level worst = DOCTOR_OK;
+
+	for (size_t i = 0; i < n; i++)
+		worst = MAX(worst, findings[i].level);
+	return worst;
 }
 
 const char *doctor_level_name(enum doctor_level level)

@@ -14,6 +14,8 @@
 
 #include "hints.h"
 #include "kfeat.h"
+#include "knobwatch.h"
+#include "rivals.h"
 
 enum doctor_level {
 	DOCTOR_OK,
@@ -39,6 +41,20 @@ struct doctor_facts {
 	uint64_t sleep_millisecs;
 	uint64_t merge_across_nodes;
 	bool advisor_on;
+	/* Who else is there: */
+	struct rival rivals[RIVALS_MAX];
+	size_t n_rivals;
+	char units[128]; /* of other managers that are active: "ksm.service" */
+	bool watched; /* the knobs, for */
+	uint64_t watched_usec;
+	unsigned int n_writes; /* by others than the daemon; */
+	struct knobwrite write; /* the last of them */
+	/* Where we are: */
+	bool user_namespace;
+	bool pid_namespace;
+	unsigned int systemd; /* its version; 0: there is none, or it is mute */
+	unsigned int n_warnings; /* of the daemon; */
+	char warning[192]; /* the first of them, fit for a terminal */
 	struct dsa_tree dsa;
 };
 
@@ -55,6 +71,9 @@ struct doctor_finding {
 /* Fill @ret, in the order in which they are read. Return: how many. */
 size_t doctor_examine(const struct doctor_facts *facts,
 		      struct doctor_finding ret[DOCTOR_FINDINGS_MAX]);
+
+/* The worst level of @n findings. */
+enum doctor_level doctor_worst(const struct doctor_finding *findings, size_t n);
 
 /* "ok", "note", "warning", "problem" */
 const char *doctor_level_name(enum doctor_level level);

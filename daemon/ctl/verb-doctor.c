@@ -5,21 +5,24 @@
  */
 #include "ctl.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cleanup.h"
-#include "client.h"
+#include "clock.h"
 #include "doctor.h"
 #include "dsa.h"
 #include "json.h"
 #include "log.h"
+#include "parse.h"
+#include "surroundings.h"
 
 #define KSM_DIR "kernel/mm/ksm/"
+
+/* A moment; --watch is for those who write seldom. */
+#define WATCH_USEC     (500 * USEC_PER_MSEC)
+#define WATCH_MAX_USEC (3600 * USEC_PER_SEC)
 
 /* Where findings begin: after "problem  process-madvise  ". */
 #define FINDING_COLUMN 26
@@ -30,27 +33,6 @@ static uint64_t knob(const struct root *root, const char *path)
 
 	file_read_u64(root->sys, path, &value);
 	return value;
-}
-
-/* The number after @name in /proc/self/status, 0 if there is none. */
-static uint64_t status_field(const char *status, const char *name, int base)
-{
-	const char *line = strstr(status, name);
-
-	return line ? strtoull(line + strlen(name), NULL, base) : 0;
-}
-
-static void gather_self(const struct root *root, struct doctor_facts *f)
-{
-	_cleanup_free_ char *status = NULL;
-	size_t len;
-
-	f->root = geteuid() == 0;
-	f->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	if (file_read_all(root->proc, "self/status", &status, &len) < 0)
-		return;
-	f->capabilities = status_field(status, "\nCapEff:", 16);
-	f->seccomp = (unsigned int)status_field(status, "\nSeccomp:", 10);
 }
 
 static void gather_knobs(const struct root *root, struct doctor_facts *f)
@@ -66,24 +48,6 @@ static void gather_knobs(const struct root *root, struct doctor_facts *f)
 		f->advisor_on = !strstr(mode, "[none]");
 }
 
-static enum doctor_daemon find_daemon(const char *socket)
-{
-	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-
-	switch (client_open(socket, &bus)) {
-	case 0:
-		return DAEMON_UP;
-	case -ENOENT:
-	case -ECONNREFUSED:
-		return DAEMON_DOWN;
-	case -EACCES:
-	case -EPERM:
-		return DAEMON_FORBIDDEN;
-	default:
-		return DAEMON_MUTE;
-	}
-}
-
 /* As the daemon would: hooked for a moment, without anybody to watch. */
 static void gather_hints(const struct root *root, struct doctor_facts *f)
 {
@@ -93,22 +57,47 @@ static void gather_hints(const struct root *root, struct doctor_facts *f)
 		hints_close(hints);
 }
 
-static int gather(const struct ctl *ctl, struct doctor_facts *ret)
+/* Seconds, of --watch or the usual moment; 0 where that is no number. */
+static uint64_t watch_usec(const struct ctl *ctl)
+{
+	const char *text = ctl->n_given ? ctl->given[ctl->n_given - 1].value
+					: NULL;
+	uint64_t usec;
+
+	if (!text)
+		return WATCH_USEC;
+	if (parse_usec(text, &usec) || usec > WATCH_MAX_USEC) {
+		log_error("Not a time of up to an hour: --watch %s", text);
+		return 0;
+	}
+	return MAX(usec, (uint64_t)1);
+}
+
+/* While all else is found out, and longer if need be. */
+static int gather(const struct ctl *ctl, uint64_t usec,
+		  struct doctor_facts *ret)
 {
 	_cleanup_(root_close) struct root root = { -1, -1 };
-	struct doctor_facts f = { 0 };
+	_cleanup_(knobwatch_close) struct knobwatch watch = KNOBWATCH_NONE;
+	struct doctor_facts f = { .watched_usec = usec };
+	uint64_t begin = clock_usec(CLOCK_MONOTONIC);
 	int r = root_open("", &root);
 
 	if (r < 0)
 		return log_error_errno(r, "Cannot open /proc and /sys");
+	f.watched = !knobwatch_open(&root, &watch);
 	r = kfeat_probe(&root, &f.kernel);
 	if (r < 0)
 		return log_error_errno(r, "Cannot probe the kernel");
-	gather_self(&root, &f);
+	surroundings_self(&root, &f);
+	f.n_rivals = rivals_find(&root, f.rivals);
+	surroundings_systemd(&f);
 	gather_knobs(&root, &f);
 	gather_hints(&root, &f);
 	dsa_read(&root, &f.dsa);
-	f.daemon = find_daemon(ctl->socket);
+	surroundings_daemon(ctl->socket, &f);
+	if (f.watched)
+		surroundings_watch(&root, &watch, begin + usec, &f);
 	*ret = f;
 	return 0;
 }
@@ -177,26 +166,34 @@ static void print_all(const struct screen *screen, const struct kfeat *kernel,
 static int doctor_run(const struct ctl *ctl)
 {
 	struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
+	uint64_t usec = watch_usec(ctl);
 	struct doctor_facts facts;
 	size_t n;
 
-	if (gather(ctl, &facts) < 0)
+	if (!usec)
+		return CTL_USAGE;
+	if (gather(ctl, usec, &facts) < 0)
 		return CTL_FAILED;
 	n = doctor_examine(&facts, findings);
 	if (ctl->json)
 		print_as_json(&ctl->screen, findings, n);
 	else
 		print_all(&ctl->screen, &facts.kernel, findings, n);
-	for (size_t i = 0; i < n; i++)
-		if (findings[i].level == DOCTOR_PROBLEM)
-			return CTL_FAILED;
-	return CTL_DONE;
+	return doctor_worst(findings, n) == DOCTOR_PROBLEM   ? CTL_FAILED
+	       : doctor_worst(findings, n) == DOCTOR_WARNING ? CTL_WARNED
+							     : CTL_DONE;
 }
+
+static const struct verb_option options[] = {
+	{ "watch", "TIME", "watch the knobs for so long (default 500ms)" },
+	{ 0 },
+};
 
 const struct verb verb_doctor = {
 	.name = "doctor",
 	.summary = "what this kernel and machine offer and lack, with remedies",
-	.help = "Probe what the kernel offers and lacks here, what follows from it and what can be done about it. Needs no daemon; as root it sees more. Exit status 1 if a problem keeps ksmd-plus from its work.",
+	.help = "Probe what the kernel offers and lacks here, what follows from it and what can be done about it. Needs no daemon; as root it sees more. Exit status 0 if nothing is wrong, 3 if there are warnings, 1 if a problem keeps ksmd-plus from its work.",
+	.options = options,
 	.json = true,
 	.run = doctor_run,
 };

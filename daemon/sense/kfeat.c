@@ -8,7 +8,6 @@
  */
 #include "kfeat.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -24,17 +23,10 @@
 #include "childprobe.h"
 #include "cleanup.h"
 #include "kernel-api.h"
+#include "rivals.h"
 
 #define KSM "kernel/mm/ksm/"
 #define THP "kernel/mm/transparent_hugepage/"
-
-/*
- * Programs that write the same knobs: ksmtuned (Debian, RHEL and Proxmox VE
- * each have one of that name), uksmd, oVirt's MOM and VDSM, KubeVirt.
- */
-static const char *const managers[] = {
-	"ksmtuned", "uksmd", "momd", "vdsmd", "supervdsmd", "virt-handler",
-};
 
 static bool exists(int dirfd, const char *path)
 {
@@ -167,41 +159,18 @@ static bool kcore_readable(const struct root *root)
 	       memcmp(magic, "\177ELF", 4) == 0;
 }
 
-/* The name of the KSM manager whose process is @pid, or NULL. */
-static const char *manager_of(const struct root *root, const char *pid)
-{
-	char path[32], comm[32];
-	ssize_t n;
-
-	if (pid[0] < '1' || pid[0] > '9' || strlen(pid) > 10)
-		return NULL;
-	snprintf(path, sizeof(path), "%s/comm", pid);
-	n = file_read(root->proc, path, comm, sizeof(comm));
-	if (n <= 0)
-		return NULL;
-	comm[strcspn(comm, "\n")] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(managers); i++)
-		if (!strcmp(comm, managers[i]))
-			return managers[i];
-	return NULL;
-}
-
+/* The first that is a process. */
 static void probe_manager(const struct root *root, struct kfeat *k)
 {
-	int fd = openat(root->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	struct rival rivals[RIVALS_MAX];
+	size_t n = rivals_find(root, rivals);
 
-	if (!dir) {
-		close_fd(fd);
-		return;
+	for (size_t i = 0; i < n && !k->manager; i++) {
+		if (!rivals[i].pid)
+			continue;
+		k->manager = rivals[i].name;
+		k->manager_pid = rivals[i].pid;
 	}
-	while (!k->manager && (entry = readdir(dir))) {
-		k->manager = manager_of(root, entry->d_name);
-		if (k->manager)
-			k->manager_pid = (int32_t)atol(entry->d_name);
-	}
-	closedir(dir);
 }
 
 /*

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ksmd-plusctl without a daemon: how it is used, and what doctor finds here.
+"""ksmd-plusctl without a daemon: how it is used. What doctor finds: doctor.py.
 
 With a daemon see the other tests of this folder, which ask it all the time.
 """
@@ -16,7 +16,6 @@ import socket
 import struct
 import subprocess
 import termios
-from pathlib import Path
 
 import harness
 from harness import check, skip
@@ -28,7 +27,6 @@ VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume",
 NEED_DAEMON = tuple(v for v in VERBS if v not in
                     ("doctor", "explain", "metrics", "plan", "run", "top",
                      "enable", "disable"))
-LEVELS = ("ok", "note", "warning", "problem")
 
 
 def ctl(*args, prefix=(), env=(), **kwargs):
@@ -201,7 +199,7 @@ def survives_a_closed_pipe(t):
     done = subprocess.run([CTL, "doctor"], stdout=write,
                           stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(write)
-    check(done.returncode in (0, 1), f"exit {done.returncode}")
+    check(done.returncode in (0, 1, 3), f"exit {done.returncode}")
     check(done.stderr == "", done.stderr)
     with open("/dev/full", "w", encoding="ascii") as full:
         done = subprocess.run([CTL, "--help"], stdout=full, text=True,
@@ -265,119 +263,6 @@ def completes(t):
     check("--check-config" in complete("ksmd-plus", "--"), "ksmd-plus")
 
 
-# --- doctor -----------------------------------------------------------------
-
-def doctor_is_well_formed(t):
-    findings, status = doctor()
-    check(len(findings) >= 20, f"{len(findings)} findings")
-    for finding in findings.values():
-        check(sorted(finding) == ["check", "finding", "level", "remedy"],
-              f"{finding}")
-        check(finding["level"] in LEVELS, f"{finding}")
-        check(finding["finding"].endswith("."), f"{finding}")
-    problems = [f for f in findings.values() if f["level"] == "problem"]
-    check(status == bool(problems), f"exit {status}, problems {problems}")
-    text = ctl("doctor").stdout
-    check(text.splitlines()[-1].startswith(f"{len(problems)} problem"), text)
-
-
-def doctor_agrees_with_the_kernel(t):
-    findings, _ = doctor()
-
-    def is_ok(name):
-        return findings[name]["level"] == "ok"
-
-    check(is_ok("ksm") == os.access("/sys/kernel/mm/ksm/run", os.W_OK), "ksm")
-    try:
-        kcore = Path("/proc/kcore").open("rb").read(4) == b"\x7fELF"
-    except OSError:
-        kcore = False
-    check(is_ok("kcore") == kcore, "kcore")
-    try:
-        psi = bool(Path("/proc/pressure/memory").read_text())
-    except OSError:
-        psi = False
-    check(is_ok("psi") == psi, "psi")
-    limit = int(Path("/proc/sys/vm/max_map_count").read_text())
-    check(str(limit) in findings["max-map-count"]["finding"], "max_map_count")
-    check(is_ok("page-size") == (os.sysconf("SC_PAGESIZE") == 4096), "page")
-    yama = Path("/proc/sys/kernel/yama/ptrace_scope")
-    check(("is %s" % yama.read_text().strip() if yama.exists()
-           else "not restrict") in findings["yama"]["finding"], "yama")
-    if Path("/sys/kernel/mm/ksm/run").exists():
-        check(("stopped" in findings["ksm-run"]["finding"]) ==
-              (harness.ksm("run") == 0), "run")
-
-
-def doctor_leaves_ksm_alone(t):
-    before = harness.knobs()
-    doctor()
-    check(harness.knobs() == before, "a knob has changed")
-
-
-def doctor_works_for_anyone(t):
-    program = t.folder / "ksmd-plusctl"
-    shutil.copy(CTL, program)
-    t.folder.chmod(0o755)
-    done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
-         str(program), "doctor", "--json"],
-        capture_output=True, text=True, timeout=60)
-    check(done.stderr == "", done.stderr)
-    findings = {f["check"]: f for f in json.loads(done.stdout)}
-    problems = [f for f in findings.values() if f["level"] == "problem"]
-    check(done.returncode == bool(problems), f"exit {done.returncode}")
-    check(findings["root"]["level"] == "note", "root")
-    check("needs root" in findings["pagemap"]["finding"], "pagemap")
-    check("needs root" in findings["seccomp"]["finding"], "seccomp")
-
-
-def in_namespace(command):
-    """Run ksmd-plusctl in a mount namespace after @command in it."""
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True,
-                      check=False).returncode:
-        skip("no mount namespace can be made")
-    return ("unshare", "-m", "sh", "-c", f'{command} && exec "$@"', "sh")
-
-
-def doctor_sees_a_read_only_sys(t):
-    harness.need_ksm()
-    findings, status = doctor(
-        prefix=in_namespace("mount -o remount,bind,ro /sys"))
-    check(findings["ksm"]["level"] == "problem", f"{findings['ksm']}")
-    check("cannot be written" in findings["ksm"]["finding"], "the reason")
-    check(status == 1, f"exit {status}")
-
-
-def doctor_sees_a_kernel_without_ksm(t):
-    harness.need_ksm()
-    findings, status = doctor(
-        prefix=in_namespace("mount -t tmpfs none /sys/kernel/mm/ksm"))
-    check("no KSM" in findings["ksm"]["finding"], f"{findings['ksm']}")
-    check("ksm-run" not in findings, "repeats itself")
-    check(status == 1, f"exit {status}")
-
-
-def doctor_names_another_manager(t):
-    program = t.folder / "ksmtuned"
-    shutil.copy(shutil.which("sleep"), program)
-    with subprocess.Popen([str(program), "60"]) as process:
-        try:
-            findings, _ = doctor()
-        finally:
-            process.kill()
-    check(findings["manager"]["level"] == "warning", f"{findings['manager']}")
-    check("ksmtuned (pid " in findings["manager"]["finding"], "its name")
-
-
-def doctor_misses_capabilities(t):
-    findings, status = doctor(
-        prefix=("setpriv", "--bounding-set=-sys_ptrace", "--"))
-    check("CAP_SYS_PTRACE" in findings["root"]["finding"],
-          f"{findings['root']}")
-    check(status == 1, f"exit {status}")
-
-
 def need_root():
     if os.geteuid() != 0:
         skip("needs root")
@@ -388,7 +273,4 @@ harness.run(helps, tells_its_version, refuses_wrong_usage,
             gives_up_on_a_mute_daemon, enables_units_of_an_image,
             enable_says_that_there_is_no_systemd, survives_a_closed_pipe,
             colour_is_for_terminals, lines_fit_the_terminal, completes,
-            doctor_is_well_formed, doctor_agrees_with_the_kernel,
-            doctor_leaves_ksm_alone, doctor_works_for_anyone,
-            doctor_sees_a_read_only_sys, doctor_sees_a_kernel_without_ksm,
-            doctor_names_another_manager, doctor_misses_capabilities, needs=need_root)
+            needs=need_root)

@@ -54,6 +54,9 @@ static const struct doctor_facts fine = {
 	.pages_to_scan = 100,
 	.sleep_millisecs = 20,
 	.merge_across_nodes = 1,
+	.watched = true,
+	.watched_usec = 500000,
+	.systemd = 257,
 };
 
 static struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
@@ -155,7 +158,21 @@ static void sentences_are_whole(void **state)
 		f.kernel.thp = rand_r(&seed) % 4;
 		f.kernel.khugepaged_max_ptes_shared = rand_r(&seed) % 512;
 		f.kernel.n_nodes = 1 + (int)(rand_r(&seed) % 8);
-		f.kernel.manager = rand_r(&seed) & 1 ? "ksmtuned" : NULL;
+		f.n_rivals = rand_r(&seed) % (RIVALS_MAX + 1);
+		for (size_t i = 0; i < f.n_rivals; i++)
+			f.rivals[i] = (struct rival){
+				"a-manager-of-some-length", 4194304,
+				"oVirt: switch KSM off in the cluster's options"
+			};
+		strcpy(f.units, rand_r(&seed) & 1 ? "ksm.service" : "");
+		f.watched = rand_r(&seed) & 1;
+		f.n_writes = rand_r(&seed) % 3;
+		f.write = (struct knobwrite){ 7, "x\x1b\ny", "run" };
+		f.user_namespace = rand_r(&seed) & 1;
+		f.pid_namespace = rand_r(&seed) & 1;
+		f.systemd = 254 * (rand_r(&seed) & 1);
+		f.n_warnings = rand_r(&seed) % 2;
+		strcpy(f.warning, "Something is wrong.");
 		f.root = rand_r(&seed) & 1;
 		f.capabilities = rand_r(&seed) & 1 ? UINT64_MAX : 0;
 		f.seccomp = rand_r(&seed) % 3;
@@ -242,10 +259,75 @@ static void another_manager(void **state)
 	struct doctor_facts f = fine;
 
 	(void)state;
-	f.kernel.manager = "ksmtuned";
-	f.kernel.manager_pid = 612;
-	expect(&f, "manager", DOCTOR_WARNING, "ksmtuned (pid 612)");
-	assert_non_null(strstr(find("manager")->remedy, "disable"));
+	f.rivals[0] = (struct rival){ "ksmtuned", 612, "disable it" };
+	f.n_rivals = 1;
+	expect(&f, "manager", DOCTOR_WARNING, "ksmtuned (pid 612) steers");
+	assert_non_null(strstr(find("manager")->remedy, "disable it"));
+	strcpy(f.units, "ksm.service");
+	expect(&f, "manager", DOCTOR_WARNING,
+	       "ksmtuned (pid 612), ksm.service steer KSM");
+	assert_non_null(strstr(find("manager")->remedy,
+			       "disable it; systemctl disable --now ksm"));
+	f.n_rivals = 0;
+	expect(&f, "manager", DOCTOR_WARNING, "ksm.service steers");
+	f.rivals[0] = (struct rival){ "UKSM", 0, "" };
+	f.n_rivals = 1;
+	*f.units = '\0';
+	expect(&f, "manager", DOCTOR_WARNING, "UKSM steers");
+}
+
+static void knobs_are_watched(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	expect(&f, "knobs", DOCTOR_OK, "within 0.5 s");
+	f.n_writes = 2;
+	f.write = (struct knobwrite){ 612, "\x1b[2Jx", "run" };
+	expect(&f, "knobs", DOCTOR_WARNING, "(pid 612) wrote run");
+	assert_null(strchr(find("knobs")->finding, '\x1b'));
+	assert_non_null(strstr(find("knobs")->remedy, "ps 612"));
+	*f.write.comm = '\0';
+	expect(&f, "knobs", DOCTOR_WARNING, "has ended (pid 612)");
+	f.watched = false;
+	expect(&f, "knobs", DOCTOR_NOTE, "cannot be watched");
+}
+
+static void walls(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	f.pid_namespace = true;
+	expect(&f, "namespaces", DOCTOR_WARNING, "container");
+	f.user_namespace = true;
+	expect(&f, "namespaces", DOCTOR_PROBLEM, "user namespace");
+}
+
+static void systemd_has_a_version(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	expect(&f, "systemd", DOCTOR_OK, "257");
+	f.systemd = 252;
+	expect(&f, "systemd", DOCTOR_NOTE, "252 is older");
+	f.systemd = 0;
+	expect(&f, "systemd", DOCTOR_NOTE, "does not run");
+}
+
+static void the_worst_counts(void **state)
+{
+	static const struct doctor_finding some[] = {
+		{ .level = DOCTOR_OK },
+		{ .level = DOCTOR_WARNING },
+		{ .level = DOCTOR_NOTE },
+	};
+
+	(void)state;
+	assert_int_equal(doctor_worst(some, 0), DOCTOR_OK);
+	assert_int_equal(doctor_worst(some, 1), DOCTOR_OK);
+	assert_int_equal(doctor_worst(some, 3), DOCTOR_WARNING);
 }
 
 static void advisor_is_on(void **state)
@@ -406,6 +488,10 @@ static void the_daemon(void **state)
 	struct doctor_facts f = fine;
 
 	(void)state;
+	f.n_warnings = 2;
+	strcpy(f.warning, "Somebody else writes run.");
+	expect(&f, "daemon", DOCTOR_WARNING,
+	       "2 warnings: Somebody else writes run.");
 	f.daemon = DAEMON_DOWN;
 	expect(&f, "daemon", DOCTOR_NOTE, "not running");
 	f.daemon = DAEMON_FORBIDDEN;
@@ -454,6 +540,10 @@ int main(void)
 		cmocka_unit_test(old_kernel_is_no_problem),
 		cmocka_unit_test(run_two),
 		cmocka_unit_test(another_manager),
+		cmocka_unit_test(knobs_are_watched),
+		cmocka_unit_test(walls),
+		cmocka_unit_test(systemd_has_a_version),
+		cmocka_unit_test(the_worst_counts),
 		cmocka_unit_test(advisor_is_on),
 		cmocka_unit_test(nodes_apart),
 		cmocka_unit_test(not_root),
