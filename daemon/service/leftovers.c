@@ -26,10 +26,7 @@ int leftovers_restore(const struct root *root, struct ledger *ledger,
 		r = process_stat_read(root, id.pid, &st);
 		if (r == 0 && st.start_time == id.start_time)
 			continue;
-		r = ledger_forget(ledger, id);
-		if (r)
-			return log_event_errno(r, JOURNAL_START_FAILED, NULL,
-					       "Cannot write the ledger");
+		ledger_forget(ledger, id);
 		ledger_processes(ledger, &list);
 	}
 	return 0;

@@ -192,9 +192,13 @@ static int restore(const struct root *root)
 	if (dir < 0)
 		return errno == ENOENT ? 0 : -errno;
 	r = ledger_open(dir, false, &ledger);
-	if (r)
-		log_event_errno(r, JOURNAL_KNOBS_LEFT, NULL,
-				"Cannot open the ledger in %s", runtime_dir());
+	if (r) {
+		log_event_errno(
+			r, JOURNAL_KNOBS_LEFT, NULL,
+			"Cannot write the ledger in %s; putting back what stands in it",
+			runtime_dir());
+		r = ledger_read(dir, &ledger);
+	}
 	if (!r)
 		r = knobs_new(root, ledger, false, &knobs);
 	if (!r)
@@ -273,6 +277,20 @@ static void signals_block(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static int loop(sd_event *event, struct manager *manager)
+{
+	int r = signals_add(event, manager);
+
+	if (r < 0)
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot wait for signals");
+	r = sd_event_loop(event);
+	if (r < 0)
+		log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				"Cannot wait for events any more");
+	return r;
+}
+
 static int run(const struct root *root, const struct options *o)
 {
 	char path[PATH_MAX];
@@ -294,10 +312,11 @@ static int run(const struct root *root, const struct options *o)
 	r = sd_event_new(&event);
 	if (r >= 0)
 		r = manager_new(event, root, &kfeat, &options, &manager);
+	else
+		log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				"Cannot make an event loop");
 	if (r >= 0)
-		r = signals_add(event, manager);
-	if (r >= 0)
-		r = sd_event_loop(event);
+		r = loop(event, manager);
 	manager_free(manager);
 	sd_event_unref(event);
 	return r;

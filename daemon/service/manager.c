@@ -189,7 +189,8 @@ int manager_new(sd_event *event, const struct root *root,
 	int r;
 
 	if (!m)
-		return -ENOMEM;
+		return log_event_errno(ENOMEM, JOURNAL_START_FAILED, NULL,
+				       "Cannot start");
 	m->event = event;
 	m->root = root;
 	m->kfeat = kfeat;

@@ -160,6 +160,7 @@ static int replay(struct ledger *ledger)
 	/* a line without its end was cut short: its change was not made */
 	while (len && text[len - 1] != '\n')
 		text[--len] = '\0';
+	ledger->bytes = len;
 	for (char *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		r = line_replay(ledger, line);
@@ -254,14 +255,47 @@ static int compact(struct ledger *ledger)
 	return 0;
 }
 
-static void compact_if_large(struct ledger *ledger)
+static int compact_or_clean(struct ledger *ledger)
 {
-	/* the old file stays good if this fails */
-	if (ledger->fd >= 0 && ledger->bytes > ledger->large)
-		compact(ledger);
+	int r = compact(ledger);
+
+	/* the old file stays good; what there is of a new one takes room */
+	if (r)
+		unlinkat(ledger->dirfd, LEDGER_NEW, 0);
+	return r;
 }
 
-int ledger_open(int dirfd, bool dry_run, struct ledger **ret)
+static void compact_if_large(struct ledger *ledger)
+{
+	if (ledger->fd >= 0 && ledger->bytes > ledger->large)
+		compact_or_clean(ledger);
+}
+
+/* Something is undone: if there is no room to say so, there may be without. */
+static void note(struct ledger *ledger, int r)
+{
+	if (r && ledger->fd >= 0)
+		compact_or_clean(ledger);
+	else
+		compact_if_large(ledger);
+}
+
+/* Without room for a new file: go on with the old. */
+static int append_to_old(struct ledger *ledger)
+{
+	_cleanup_close_ int fd = openat(ledger->dirfd, LEDGER_FILE,
+					O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, (off_t)ledger->bytes) < 0)
+		return -errno;
+	ledger->fd = TAKE_FD(fd);
+	ledger->large = MAX(2 * ledger->bytes, (uint64_t)LEDGER_LARGE);
+	return 0;
+}
+
+enum purpose { DRY_RUN, TO_READ, TO_WRITE };
+
+static int open_for(enum purpose purpose, int dirfd, struct ledger **ret)
 {
 	struct ledger *ledger = calloc(1, sizeof(*ledger));
 	int r = 0;
@@ -270,10 +304,12 @@ int ledger_open(int dirfd, bool dry_run, struct ledger **ret)
 		return -ENOMEM;
 	ledger->fd = -1;
 	ledger->dirfd = dirfd;
-	if (!dry_run) {
+	if (purpose != DRY_RUN)
 		r = replay(ledger);
-		if (!r)
-			r = compact(ledger);
+	if (!r && purpose == TO_WRITE) {
+		r = compact_or_clean(ledger);
+		if (r && append_to_old(ledger) == 0)
+			r = 0;
 	}
 	if (r) {
 		ledger_close(ledger);
@@ -281,6 +317,16 @@ int ledger_open(int dirfd, bool dry_run, struct ledger **ret)
 	}
 	*ret = ledger;
 	return 0;
+}
+
+int ledger_open(int dirfd, bool dry_run, struct ledger **ret)
+{
+	return open_for(dry_run ? DRY_RUN : TO_WRITE, dirfd, ret);
+}
+
+int ledger_read(int dirfd, struct ledger **ret)
+{
+	return open_for(TO_READ, dirfd, ret);
 }
 
 struct ledger *ledger_close(struct ledger *ledger)
@@ -379,20 +425,17 @@ int ledger_whole(struct ledger *ledger, struct process_id id)
 	return r;
 }
 
-int ledger_knob_restored(struct ledger *ledger, const char *name)
+void ledger_knob_restored(struct ledger *ledger, const char *name)
 {
 	knob_drop(ledger, name);
-	return append(ledger, "restored %s\n", name);
+	note(ledger, append(ledger, "restored %s\n", name));
 }
 
-int ledger_forget(struct ledger *ledger, struct process_id id)
+void ledger_forget(struct ledger *ledger, struct process_id id)
 {
-	int r;
-
 	if (!process_find(ledger, id))
-		return 0;
+		return;
 	process_drop(ledger, id);
-	r = append(ledger, "forget %d %" PRIu64 "\n", id.pid, id.start_time);
-	compact_if_large(ledger);
-	return r;
+	note(ledger,
+	     append(ledger, "forget %d %" PRIu64 "\n", id.pid, id.start_time));
 }

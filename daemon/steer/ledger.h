@@ -46,10 +46,17 @@ struct ledger_process {
 
 /*
  * Open or create "ledger" below @dirfd and take in what stands there.
- * @dry_run: keep everything in memory only.
+ * @dry_run: keep everything in memory only. Where the disk is full, what
+ * stands there already is continued.
  * Return: 0 or negative errno.
  */
 int ledger_open(int dirfd, bool dry_run, struct ledger **ret);
+
+/*
+ * Take in what stands there, to undo it where nothing can be written: what is
+ * undone is then noted in memory only. Return: 0 or negative errno.
+ */
+int ledger_read(int dirfd, struct ledger **ret);
 
 /* Close; the file stays, unless nothing in it needs putting back. */
 struct ledger *ledger_close(struct ledger *ledger);
@@ -71,6 +78,10 @@ int ledger_enrols(struct ledger *ledger, struct process_id id,
 		  const struct range *ranges, size_t n);
 int ledger_whole(struct ledger *ledger, struct process_id id);
 
-/* The knob has its original value again; the process needs nothing more. */
-int ledger_knob_restored(struct ledger *ledger, const char *name);
-int ledger_forget(struct ledger *ledger, struct process_id id);
+/*
+ * The knob has its original value again; the process needs nothing more. If
+ * that cannot be written, the next one undoes once more what is undone, which
+ * changes nothing.
+ */
+void ledger_knob_restored(struct ledger *ledger, const char *name);
+void ledger_forget(struct ledger *ledger, struct process_id id);

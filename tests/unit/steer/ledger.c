@@ -77,7 +77,7 @@ static void test_a_file_only_while_there_is_something_in_it(void **state)
 	ledger = ledger_close(ledger);
 	assert_true(file_exists());
 	begin();
-	assert_int_equal(ledger_knob_restored(ledger, "run"), 0);
+	ledger_knob_restored(ledger, "run");
 	ledger = ledger_close(ledger);
 	assert_false(file_exists());
 }
@@ -157,8 +157,8 @@ static void test_processes_are_known_after_a_kill(void **state)
 	assert_true(p->whole);
 	assert_int_equal(p->ranges.n, 0);
 	/* forgotten is forgotten, and the namesake is another */
-	assert_int_equal(ledger_forget(ledger, one), 0);
-	assert_int_equal(ledger_forget(ledger, one), 0);
+	ledger_forget(ledger, one);
+	ledger_forget(ledger, one);
 	die_and_begin();
 	assert_null(ledger_process(ledger, one));
 	assert_non_null(ledger_process(ledger, two));
@@ -253,6 +253,121 @@ static void test_a_line_cut_short_by_a_full_disk(void **state)
 	assert_non_null(ledger_knob(ledger, "sleep_millisecs"));
 	assert_null(ledger_knob(ledger, "smart_scan"));
 	assert_string_equal(ledger_knob(ledger, "run")->wrote, "");
+}
+
+/* All that the ledger says, as a text. */
+static void say(char *text, size_t size)
+{
+	static const char *const names[] = { "run", "smart_scan" };
+	const struct ledger_process *list;
+	size_t n = ledger_processes(ledger, &list), at = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < 2; i++) {
+		const struct ledger_knob *k = ledger_knob(ledger, names[i]);
+
+		if (k)
+			at += (size_t)snprintf(text + at, size - at,
+					       "%s %s %s %s;", k->name,
+					       k->original, k->wrote,
+					       k->before);
+	}
+	for (size_t i = 0; i < n; i++) {
+		at += (size_t)snprintf(text + at, size - at, "%d %d",
+				       list[i].id.pid, list[i].whole);
+		for (size_t k = 0; k < list[i].ranges.n; k++)
+			at += (size_t)snprintf(
+				text + at, size - at, " %llx-%llx",
+				(unsigned long long)list[i].ranges.v[k].start,
+				(unsigned long long)list[i].ranges.v[k].end);
+	}
+	assert_true(at < size);
+}
+
+static void begin_with_part(const char *text, size_t len)
+{
+	faketree_file("ledger", "%.*s", (int)len, text);
+	begin();
+}
+
+/* What is told is what the whole lines before the cut tell, no more. */
+static void test_cut_at_every_byte(void **state)
+{
+	static const char text[] =
+		"knob run 0\nwrote run 1\nenrol 7 99 7f0000000000 10000\n"
+		"knob smart_scan 1\nwrote smart_scan 0\nwrote run 12\n"
+		"enrol 7 99 7f0000200000 1000\nwhole 8 100\n"
+		"restored smart_scan\nforget 7 99\nwrote run 120\n";
+	char whole_lines[512], cut[512], before[512] = "";
+	unsigned int n_changes = 0;
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(text); len++) {
+		size_t lines = len;
+
+		while (lines && text[lines - 1] != '\n')
+			lines--;
+		begin_with_part(text, lines);
+		say(whole_lines, sizeof(whole_lines));
+		ledger = ledger_close(ledger);
+		begin_with_part(text, len);
+		say(cut, sizeof(cut));
+		assert_string_equal(cut, whole_lines);
+		/* and it is continued after its last whole line */
+		ledger_knob_found(ledger, "sleep_millisecs", "20");
+		die_and_begin();
+		say(cut, sizeof(cut));
+		assert_string_equal(cut, whole_lines);
+		assert_non_null(ledger_knob(ledger, "sleep_millisecs"));
+		ledger = ledger_close(ledger);
+		n_changes += strcmp(before, cut) != 0;
+		strcpy(before, cut);
+	}
+	assert_int_equal(n_changes, 11);
+}
+
+/* A disk that is full at the start: what stands there is continued. */
+static void test_begun_on_a_full_disk(void **state)
+{
+	const char *text = "knob run 0\nwrote run 1\nwrote ru";
+	struct rlimit old, tight;
+	struct stat st;
+
+	(void)state;
+	faketree_file("ledger", "%s", text);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	tight = old;
+	tight.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	begin();
+	assert_true(ledger_knob_found(ledger, "smart_scan", "1") < 0);
+	assert_int_equal(fstatat(dir, "ledger.new", &st, 0), -1);
+	/* no room to say that it is undone, but for a file without it */
+	ledger_knob_restored(ledger, "run");
+	assert_null(ledger_knob(ledger, "run"));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	ledger_knob_found(ledger, "sleep_millisecs", "20");
+	die_and_begin();
+	assert_non_null(ledger_knob(ledger, "sleep_millisecs"));
+	assert_null(ledger_knob(ledger, "run"));
+}
+
+/* To undo it where nothing can be written: the file stays as it is. */
+static void test_read_only(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	(void)state;
+	faketree_file("ledger", "knob run 0\nwrote run 1\nwrote ru");
+	assert_int_equal(ledger_read(dir, &ledger), 0);
+	assert_string_equal(ledger_knob(ledger, "run")->wrote, "1");
+	ledger_knob_restored(ledger, "run");
+	assert_null(ledger_knob(ledger, "run"));
+	ledger = ledger_close(ledger);
+	assert_int_equal(file_read_all(dir, "ledger", &text, &len), 0);
+	assert_string_equal(text, "knob run 0\nwrote run 1\nwrote ru");
 }
 
 static ino_t inode(off_t *ret_size)
@@ -358,6 +473,9 @@ int main(void)
 		TEST(test_ranges_that_are_none_are_skipped),
 		TEST(test_a_torn_last_line_does_not_count),
 		TEST(test_a_line_cut_short_by_a_full_disk),
+		TEST(test_cut_at_every_byte),
+		TEST(test_begun_on_a_full_disk),
+		TEST(test_read_only),
 		TEST(test_the_file_does_not_grow_for_ever),
 		TEST(test_a_large_file_is_not_rewritten_all_the_time),
 		TEST(test_killed_while_rewriting),
