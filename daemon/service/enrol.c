@@ -62,6 +62,23 @@ static uint64_t cpu_of(pid_t pid)
 	return clock_getcpuclockid(pid, &clock) ? 0 : clock_usec(clock);
 }
 
+static void timer_at(struct enrol *enrol, uint64_t usec)
+{
+	sd_event_source_set_time(enrol->timer, usec);
+	sd_event_source_set_enabled(enrol->timer, SD_EVENT_ONESHOT);
+}
+
+static void timer_set(struct enrol *enrol, uint64_t delay_usec)
+{
+	timer_at(enrol, clock_usec(CLOCK_MONOTONIC) + delay_usec);
+}
+
+static void restart_later(struct enrol *enrol)
+{
+	enrol->restart_usec = clock_usec(CLOCK_MONOTONIC) + RESTART_USEC;
+	timer_at(enrol, enrol->restart_usec);
+}
+
 static int injector_start(struct enrol *enrol)
 {
 	int r = inject_new(enrol->path, &enrol->inject);
@@ -73,6 +90,9 @@ static int injector_start(struct enrol *enrol)
 	if (r < 0)
 		enrol->inject = inject_free(enrol->inject);
 	enrol->start_error = r < 0 ? -r : 0;
+	/* what is not installed will not be there later */
+	if (r < 0 && r != -ENOENT)
+		restart_later(enrol);
 	return r < 0 ? r : 0;
 }
 
@@ -83,6 +103,15 @@ static void injector_stop(struct enrol *enrol)
 	enrol->reply = sd_event_source_unref(enrol->reply);
 	enrol->inject = inject_free(enrol->inject);
 	enrol->waiting = false;
+}
+
+static void injector_drop(struct enrol *enrol)
+{
+	log_event_limited(LOG_WARNING, JOURNAL_INJECTOR_DIED, NULL,
+			  "The injector has died; starting a new one");
+	injector_stop(enrol);
+	enrol->start_error = EPIPE;
+	restart_later(enrol);
 }
 
 int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
@@ -166,13 +195,6 @@ void enrol_counters(const struct enrol *enrol, struct enrol_counters *ret)
 		ret->cpu_usec += cpu_of(inject_pid(enrol->inject));
 }
 
-static void timer_set(struct enrol *enrol, uint64_t delay_usec)
-{
-	sd_event_source_set_time(enrol->timer,
-				 clock_usec(CLOCK_MONOTONIC) + delay_usec);
-	sd_event_source_set_enabled(enrol->timer, SD_EVENT_ONESHOT);
-}
-
 /* What is about to be done is in the ledger before the request leaves. */
 static int ledger_record(struct enrol *enrol, const struct operation *o,
 			 const struct inject_request *request)
@@ -228,7 +250,7 @@ static void advance(struct enrol *enrol)
 				return;
 			}
 			if (r == INJECT_LOST)
-				injector_stop(enrol);
+				injector_drop(enrol);
 			outcome.result = INJECT_RETRY;
 		} else if (enrol->start_error != ENOENT) {
 			outcome.result = INJECT_RETRY;
@@ -263,16 +285,11 @@ int enrol_submit(struct enrol *enrol, struct watched *watched,
 
 static void injector_lost(struct enrol *enrol)
 {
-	log_event_limited(LOG_WARNING, JOURNAL_INJECTOR_DIED, NULL,
-			  "The injector has died; starting a new one");
-	injector_stop(enrol);
-	enrol->start_error = EPIPE;
-	enrol->restart_usec = clock_usec(CLOCK_MONOTONIC) + RESTART_USEC;
+	injector_drop(enrol);
 	if (enrol->first)
 		operation_finish(enrol, &(struct enrol_outcome){
 						.result = INJECT_RETRY,
 						.n_done = enrol->first->at });
-	timer_set(enrol, RESTART_USEC);
 }
 
 static void reply_count(struct enrol *enrol, const struct inject_reply *reply)
@@ -338,5 +355,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		injector_start(enrol);
 	}
 	advance(enrol);
+	/* a request may have taken the timer meanwhile */
+	if (enrol->restart_usec && !enrol->inject)
+		timer_at(enrol, enrol->restart_usec);
 	return 0;
 }
