@@ -67,6 +67,12 @@ static void marks_note(struct watched *w, const struct enrol_outcome *outcome)
 		w->n_mappings += w->vmas.n - before;
 }
 
+static void retry_later(struct watched *w, uint64_t now)
+{
+	w->retry_usec = now + MIN(RETRY_MIN_USEC << w->n_tries, RETRY_MAX_USEC);
+	w->n_tries = MIN(w->n_tries + 1, 10U);
+}
+
 static void outcome_note(struct enrolling *e, struct watched *w,
 			 const struct enrol_outcome *outcome)
 {
@@ -78,9 +84,7 @@ static void outcome_note(struct enrolling *e, struct watched *w,
 	switch (outcome->result) {
 	case INJECT_RETRY:
 		w->last = outcome->reason;
-		w->retry_usec = now + MIN(RETRY_MIN_USEC << w->n_tries,
-					  RETRY_MAX_USEC);
-		w->n_tries = MIN(w->n_tries + 1, 10U);
+		retry_later(w, now);
 		break;
 	case INJECT_SKIP:
 		w->skip = outcome->reason ? outcome->reason
@@ -146,7 +150,7 @@ static int process_enrol(struct enrolling *e, struct watched *w, uint64_t now,
 	}
 	e->operations += !r && submit;
 	if (r)
-		w->retry_usec = now + RETRY_MAX_USEC;
+		retry_later(w, now);
 	else if (!submit)
 		w->retry_usec = 0;
 	vec_free(&ranges);
