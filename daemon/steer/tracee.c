@@ -70,14 +70,19 @@ static bool status_read(const struct tracee *t, char *text, size_t size)
 	return n > 0;
 }
 
-/* Exited, but perhaps still to be waited for by others. */
+/*
+ * Exited, but perhaps still to be waited for by others. That the file cannot
+ * be read, for want of memory, says nothing: who believed it would leave a
+ * living thread with our registers.
+ */
 static bool is_dead(const struct tracee *t)
 {
 	const char *state;
 	char text[STATUS_BYTES];
 
+	errno = 0;
 	if (!status_read(t, text, sizeof(text)))
-		return true;
+		return errno == ESRCH;
 	state = strstr(text, "\nState:\t");
 	return state && (state[8] == 'Z' || state[8] == 'X');
 }
