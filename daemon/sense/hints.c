@@ -127,6 +127,14 @@ static int maps_create(struct hints *h)
 
 /* --- programs -------------------------------------------------------------- */
 
+/* Instead of a map of its own @object gets the one that we have. */
+static int map_share(struct bpf_object *object, const char *name, int fd)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+
+	return map ? bpf_map__reuse_fd(map, fd) : -errno;
+}
+
 /* Open the object with nothing but @name in it, on our maps. */
 static int object_load(struct hints *h, const char *name,
 		       struct bpf_program **ret)
@@ -147,13 +155,9 @@ static int object_load(struct hints *h, const char *name,
 		if (is)
 			found = program;
 	}
-	r = bpf_map__reuse_fd(bpf_object__find_map_by_name(object,
-							   "hints_table"),
-			      h->table_fd);
+	r = map_share(object, "hints_table", h->table_fd);
 	if (!r)
-		r = bpf_map__reuse_fd(
-			bpf_object__find_map_by_name(object, "hints_ring"),
-			h->ring_fd);
+		r = map_share(object, "hints_ring", h->ring_fd);
 	if (!r)
 		r = bpf_object__load(object);
 	if (r) {
