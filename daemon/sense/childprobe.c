@@ -83,8 +83,9 @@ int childprobe_ptrace(struct childprobe_ptrace *ret)
 	/* The options are checked before anything is attached. */
 	probe.suspend_seccomp = seize(pid, KAPI_PTRACE_O_SUSPEND_SECCOMP);
 	probe.seize = probe.suspend_seccomp || seize(pid, 0);
-	kill(pid, SIGKILL);
-	child_wait(pid);
+	/* one that we may not end would be waited for; it dies with us */
+	if (kill(pid, SIGKILL) == 0)
+		child_wait(pid);
 	*ret = probe;
 	return 0;
 }
