@@ -32,7 +32,7 @@ PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
 PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base mandoc \
-	dbus-daemon tmux \
+	dbus-daemon strace tmux \
 	$(PACKAGES_VM)
 PACKAGES_FRESH := mmdebstrap
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
@@ -41,6 +41,13 @@ PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
 BPF ?= yes
 ifeq ($(BPF),yes)
 PACKAGES_BUILD += $(PACKAGES_BPF)
+endif
+
+# SECCOMP=no builds a daemon that gives up its capabilities, but no system call
+# (and without libseccomp).
+SECCOMP ?= yes
+ifeq ($(SECCOMP),yes)
+PACKAGES_BUILD += libseccomp-dev
 endif
 
 CC ?= gcc
@@ -62,7 +69,7 @@ LAYERS := base sense checksum decide view steer service ctl
 LIBS_sense := $(if $(filter yes,$(BPF)),libbpf)
 LIBS_checksum := libxxhash libisal $(if $(filter yes,$(DSA)),libaccel-config)
 LIBS_view := inih
-LIBS_service := libsystemd
+LIBS_service := libsystemd $(if $(filter yes,$(SECCOMP)),libseccomp)
 LIBS_ctl := libsystemd json-c
 
 CFLAGS ?= -O2 -g
@@ -90,7 +97,8 @@ OTHER_ARCH = $(filter-out %-$(ARCH).c,$(wildcard daemon/*/*-x86_64.c \
 OTHER_LIBS = $(if $(filter yes,$(BPF)),daemon/sense/hints-none.c, \
 	daemon/sense/hints.c daemon/sense/hints-object.c) \
 	$(if $(filter yes,$(DSA)),daemon/checksum/engine-dsa-none.c, \
-	daemon/checksum/engine-dsa.c $(wildcard daemon/checksum/dsa-*.c))
+	daemon/checksum/engine-dsa.c $(wildcard daemon/checksum/dsa-*.c)) \
+	daemon/service/filter$(if $(filter yes,$(SECCOMP)),-none).c
 layer_sources = $(filter-out $(MAINS) $(OTHER_ARCH) $(OTHER_LIBS), \
 	$(wildcard daemon/$(1)/*.c))
 layer_objects = $(patsubst %.c,$(B)/%.o,$(call layer_sources,$(1)))
@@ -298,6 +306,7 @@ help:
 	@echo "make soak     half an hour of processes that come and go (as root)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "BPF=no with any of them: no hints from reads of files, no libbpf"
+	@echo "SECCOMP=no: no filter of the daemon's system calls, no libseccomp"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
 	@echo "make format   lay out all C files (clang-format 14)"
 	@echo "make clean    remove build/"

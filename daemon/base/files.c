@@ -80,11 +80,15 @@ ssize_t file_read(int dirfd, const char *path, char *buf, size_t size)
 int file_read_all(int dirfd, const char *path, char **ret, size_t *ret_len)
 {
 	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd_read_all(fd, ret, ret_len);
+}
+
+int fd_read_all(int fd, char **ret, size_t *ret_len)
+{
 	_cleanup_free_ char *buf = NULL;
 	size_t cap = 16384, len = 0;
 
-	if (fd < 0)
-		return -errno;
 	for (;;) {
 		char *bigger = realloc(buf, cap);
 		ssize_t n;

@@ -125,6 +125,7 @@ int survey_add(struct survey *s, struct process_id id, const char *comm,
 {
 	struct survey_process *p = calloc(1, sizeof(*p));
 	struct reader_map map = { 0 };
+	_cleanup_close_ int smaps = -1;
 	int r;
 
 	if (!p || vec_reserve(&s->processes, s->processes.n + 1)) {
@@ -133,8 +134,11 @@ int survey_add(struct survey *s, struct process_id id, const char *comm,
 	}
 	p->process = PROCESS_NONE;
 	r = process_open(s->private->root, id, &p->process);
+	smaps = r ? -1 : vmas_open(p->process.dir);
 	if (!r)
-		r = reader_map(&s->private->reader, &p->process, false, &map);
+		r = smaps < 0 ? smaps
+			      : reader_map(&s->private->reader, &p->process,
+					   smaps, false, &map);
 	p->first_region = s->forecast.n_regions;
 	p->n_regions = map.regions.n;
 	if (!r)

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "rights.h"
+
 int hints_open(const struct root *root, enum hints_want want, uint32_t n_slots,
 	       struct hints_state *ret_state, struct hints **ret)
 {
@@ -23,6 +25,11 @@ struct hints *hints_close(struct hints *hints)
 {
 	(void)hints;
 	return NULL;
+}
+
+uint64_t hints_rights(void)
+{
+	return RIGHTS_NONE;
 }
 
 const char *hints_hook_name(enum hints_hook hook)

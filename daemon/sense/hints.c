@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include "files.h"
 #include "hints-object.h"
 #include "log.h"
+#include "rights.h"
 
 #define PROGRAMS_MAX 4U
 #define LINKS_MAX    12U
@@ -328,6 +330,11 @@ struct hints *hints_close(struct hints *h)
 	close_fd(h->ring_fd);
 	free(h);
 	return NULL;
+}
+
+uint64_t hints_rights(void)
+{
+	return RIGHT(CAP_BPF) | RIGHT(CAP_PERFMON);
 }
 
 const char *hints_hook_name(enum hints_hook hook)

@@ -47,6 +47,9 @@ struct hints_state {
 	char why[160];
 };
 
+/* The capabilities that loading and attaching take. */
+uint64_t hints_rights(void);
+
 /* A part of .why that somebody can do something about. */
 #define HINTS_NO_TRACEFS "tracefs is not mounted"
 

@@ -2,6 +2,7 @@
 #include "vmas.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,24 @@ static int text_read(int proc_dir, char **ret)
 	int r = file_read_all(proc_dir, "smaps", ret, &len);
 
 	return r == -ENOENT || r == -ESRCH ? VMAS_GONE : r;
+}
+
+int vmas_open(int proc_dir)
+{
+	int fd = openat(proc_dir, "smaps", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int vmas_read_open(int fd, struct vmas *vmas, size_t *ret_n_all)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = fd_read_all(fd, &text, &len);
+
+	if (r == -ESRCH || (!r && !len))
+		return VMAS_GONE;
+	return r ? r : vmas_parse(text, vmas, ret_n_all);
 }
 
 int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all)

@@ -53,6 +53,14 @@ enum {
 int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all);
 
 /*
+ * The same in two steps, since only the first one takes rights: a descriptor
+ * for one reading, and the reading. Its memory gone, or replaced by an exec, is
+ * VMAS_GONE.
+ */
+int vmas_open(int proc_dir);
+int vmas_read_open(int fd, struct vmas *vmas, size_t *ret_n_all);
+
+/*
  * Sort all mappings into classes. A mapping that is partly in files, in swap
  * or written to counts in each class with its part.
  *

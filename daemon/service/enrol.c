@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "inject.h"
+#include "keeper.h"
 #include "ledger.h"
 #include "log.h"
 #include "watch.h"
@@ -36,6 +37,7 @@ struct enrol {
 	sd_event *event;
 	struct ledger *ledger;
 	const char *path;
+	struct keeper *keeper; /* NULL in a dry run */
 	struct inject *inject;
 	sd_event_source *reply;
 	sd_event_source *timer;
@@ -81,8 +83,10 @@ static void restart_later(struct enrol *enrol)
 
 static int injector_start(struct enrol *enrol)
 {
-	int r = inject_new(enrol->path, &enrol->inject);
+	int r = enrol->keeper ? 0 : keeper_new(enrol->path, &enrol->keeper);
 
+	if (r >= 0)
+		r = inject_new_by(enrol->keeper, &enrol->inject);
 	if (r >= 0)
 		r = sd_event_add_io(enrol->event, &enrol->reply,
 				    inject_fd(enrol->inject), EPOLLIN, on_reply,
@@ -165,6 +169,7 @@ struct enrol *enrol_free(struct enrol *enrol)
 		operation_finish(enrol, &(struct enrol_outcome){
 						.result = INJECT_RETRY });
 	sd_event_source_unref(enrol->timer);
+	keeper_free(enrol->keeper);
 	free(enrol);
 	return NULL;
 }
@@ -179,6 +184,11 @@ bool enrol_is_able(const struct enrol *enrol, const char **ret_why)
 pid_t enrol_pid(const struct enrol *enrol)
 {
 	return enrol->inject ? inject_pid(enrol->inject) : 0;
+}
+
+pid_t enrol_keeper_pid(const struct enrol *enrol)
+{
+	return enrol->keeper ? keeper_pid(enrol->keeper) : 0;
 }
 
 unsigned int enrol_pending(const struct enrol *enrol)

@@ -42,7 +42,7 @@ struct enrol_counters {
 };
 
 /*
- * @path: of the injector; NULL for a dry run. A missing injector is no error:
+ * Before there are threads. @path: of the injector; NULL for a dry run. A missing injector is no error:
  * enrol_is_able() is false then, and operations are answered INJECT_SKIP.
  */
 int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
@@ -52,6 +52,8 @@ struct enrol *enrol_free(struct enrol *enrol);
 /* Whether there is an injector; why not, in words, if @ret_why is given. */
 bool enrol_is_able(const struct enrol *enrol, const char **ret_why);
 pid_t enrol_pid(const struct enrol *enrol);
+/* Of the process that starts injectors; 0 in a dry run. */
+pid_t enrol_keeper_pid(const struct enrol *enrol);
 
 /*
  * Queue @op on @ranges (copied) of @watched (a reference is kept until done).

@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "config.h"
+#include "confine.h"
 #include "instance.h"
 #include "journal.h"
 #include "kfeat.h"
@@ -291,6 +292,20 @@ static int loop(sd_event *event, struct manager *manager)
 	return r;
 }
 
+/* All is set up: from here on without what only that took. */
+static int confine(void)
+{
+	int r = confine_thread(CONFINE_LOOP);
+
+	if (r > 0)
+		log_info(
+			"No seccomp filter: the kernel or this build has none");
+	else if (r < 0)
+		log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				"Cannot give up rights");
+	return MIN(r, 0);
+}
+
 static int run(const struct root *root, const struct options *o)
 {
 	char path[PATH_MAX];
@@ -309,12 +324,18 @@ static int run(const struct root *root, const struct options *o)
 	if (r)
 		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
 				       "Cannot probe the kernel");
+	r = confine_begin(root);
+	if (r)
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot give up rights");
 	r = sd_event_new(&event);
 	if (r >= 0)
 		r = manager_new(event, root, &kfeat, &options, &manager);
 	else
 		log_event_errno(r, JOURNAL_START_FAILED, NULL,
 				"Cannot make an event loop");
+	if (r >= 0)
+		r = confine();
 	if (r >= 0)
 		r = loop(event, manager);
 	manager_free(manager);

@@ -122,6 +122,13 @@ static int steer_start(struct manager *m)
 	return r;
 }
 
+static enum confine_role readers(const struct manager *m)
+{
+	return checksums_engine(m->checksums) == &checksum_cpu
+		       ? CONFINE_READER
+		       : CONFINE_READER_DSA;
+}
+
 static int sense_start(struct manager *m)
 {
 	uint64_t seed;
@@ -139,9 +146,16 @@ static int sense_start(struct manager *m)
 	if (!r)
 		r = checksums_new(m->root, m->config.engine, &m->checksums);
 	if (!r)
-		r = pool_new(m->event, m->root,
-			     settings_threads(&m->config, m->kfeat),
-			     checksums_engine(m->checksums), &m->pool);
+		r = pool_new(
+			&(struct pool_env){
+				.event = m->event,
+				.root = m->root,
+				.n_threads = settings_threads(&m->config,
+							      m->kfeat),
+				.engine = checksums_engine(m->checksums),
+				.role = readers(m),
+			},
+			&m->pool);
 	return r;
 }
 
@@ -207,6 +221,8 @@ static int loop_start(struct manager *m, const struct watch_ops *ops)
 	watch_set_asked(m->watch, is_ours, is_adopted);
 	if (enrol_pid(m->enrol))
 		watch_add_own(m->watch, enrol_pid(m->enrol));
+	if (enrol_keeper_pid(m->enrol))
+		watch_add_own(m->watch, enrol_keeper_pid(m->enrol));
 	r = pulser_new(m->root, m->knobs, m->ksmd, &settings, &m->pulser);
 	if (!r)
 		r = merge_new(
@@ -226,21 +242,25 @@ static int loop_start(struct manager *m, const struct watch_ops *ops)
 	return r ? r : search_start(m);
 }
 
-/* Nothing is moved in a dry run. */
+/* Nothing is moved in a dry run, nor where there is one node. */
 static int placing_start(struct manager *m)
 {
+	int r = m->options.dry_run || m->kfeat->n_nodes < 2
+			? 0
+			: pool_new(m->event, 1, &checksum_cpu, CONFINE_MOVER,
+				   &m->movers);
 	struct placing_env env = {
 		.event = m->event,
 		.root = m->root,
 		.kfeat = m->kfeat,
 		.config = &m->config,
-		.pool = m->pool,
+		.pool = m->movers,
 		.watch = m->watch,
 		.may_begin = round_may_begin,
 		.userdata = m,
 	};
 
-	return m->options.dry_run ? 0 : placing_new(&env, &m->placing);
+	return r || !m->movers ? r : placing_new(&env, &m->placing);
 }
 
 static void each_face(void *userdata, void (*call)(sd_bus *bus, void *arg),

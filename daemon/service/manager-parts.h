@@ -34,6 +34,7 @@ struct manager {
 	struct enrol *enrol;
 	struct checksums *checksums;
 	struct pool *pool;
+	struct pool *movers; /* or NULL: nothing to move here */
 	struct reader reader;
 	struct track *track;
 	struct adopt *adopt;

@@ -227,6 +227,7 @@ struct manager *manager_free(struct manager *m)
 	ending_close(m->ending);
 	manager_faces_free(m);
 	sd_event_source_unref(m->walk_timer);
+	pool_free(m->movers);
 	pool_free(m->pool);
 	checksums_free(m->checksums);
 	enrol_free(m->enrol);

@@ -25,6 +25,7 @@ struct map_job {
 	struct watched *watched;
 	mapping_done_fn done;
 	void *userdata;
+	int smaps; /* opened here: whoever reads has no right to */
 	bool only_mergeable;
 	int result;
 	uint64_t cpu_nsec; /* of the thread, for this job */
@@ -54,8 +55,14 @@ static void map_run(struct job *job, struct worker *worker)
 	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
 
 	(void)worker;
-	j->result = reader_map(j->mapping->env.reader, &j->watched->process,
-			       j->only_mergeable, &j->map);
+	if (j->smaps < 0)
+		j->result = j->smaps == -ENOENT || j->smaps == -ESRCH
+				    ? READER_GONE
+				    : j->smaps;
+	else
+		j->result = reader_map(j->mapping->env.reader,
+				       &j->watched->process, j->smaps,
+				       j->only_mergeable, &j->map);
 	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
@@ -129,6 +136,7 @@ static void map_done(struct job *job, bool dropped)
 	}
 	mapping->used_usec += j->cpu_nsec / NSEC_PER_USEC;
 	reader_map_clear(&j->map);
+	close_fd(j->smaps);
 	if (!dropped)
 		j->done(j->userdata, w);
 	free(j);
@@ -142,6 +150,7 @@ int mapping_submit(struct mapping *mapping, struct watched *w,
 
 	if (!j)
 		return -ENOMEM;
+	j->smaps = vmas_open(w->process.dir);
 	j->job.run = map_run;
 	j->job.done = map_done;
 	j->mapping = mapping;

@@ -39,6 +39,7 @@ struct pool {
 	sd_event_source *source;
 	unsigned int pending;
 	const struct checksum_engine *engine;
+	enum confine_role role;
 	unsigned int n_threads;
 	struct thread {
 		pthread_t id;
@@ -87,6 +88,8 @@ static void *worker_main(void *arg)
 
 	if (worker_open(pool->engine, &worker))
 		abort();
+	/* what cannot be had here, the loop's thread will tell */
+	confine_thread(pool->role);
 	pthread_mutex_lock(&pool->lock);
 	self->now.tid = gettid();
 	while (!pool->ending) {
@@ -95,6 +98,12 @@ static void *worker_main(void *arg)
 
 		job = pool->n_busy < pool->room ? queue_take(&pool->todo)
 						: NULL;
+		if (!job && worker.used) {
+			pthread_mutex_unlock(&pool->lock);
+			worker_wipe(&worker);
+			pthread_mutex_lock(&pool->lock);
+			continue;
+		}
 		if (!job) {
 			pthread_cond_wait(&pool->wake, &pool->lock);
 			continue;
@@ -218,25 +227,25 @@ static int sources_add(struct pool *pool, sd_event *event)
 	return r;
 }
 
-int pool_new(sd_event *event, const struct root *root, unsigned int n_threads,
-	     const struct checksum_engine *engine, struct pool **ret)
+int pool_new(const struct pool_env *env, struct pool **ret)
 {
-	struct pool *pool =
-		calloc(1, sizeof(*pool) + n_threads * sizeof(struct thread));
+	struct pool *pool = calloc(
+		1, sizeof(*pool) + env->n_threads * sizeof(struct thread));
 	int r;
 
 	if (!pool)
 		return -ENOMEM;
-	pool->engine = engine;
-	pool->root = root;
-	pool->room = n_threads;
+	pool->engine = env->engine;
+	pool->root = env->root;
+	pool->room = env->n_threads;
+	pool->role = env->role;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->wake, NULL);
 	queue_init(&pool->todo);
 	queue_init(&pool->done);
-	r = sources_add(pool, event);
+	r = sources_add(pool, env->event);
 	if (r >= 0)
-		r = threads_start(pool, n_threads);
+		r = threads_start(pool, env->n_threads);
 	if (r < 0) {
 		pool_free(pool);
 		return r;

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
+#include "confine.h"
 #include "worker.h"
 
 struct checksum_engine;
@@ -29,10 +30,17 @@ struct job {
 	struct job *next;
 };
 
-/* Start @n_threads (1 or more), each with a lane of @engine, which outlives
- * the pool as @root does. 0 or negative errno. */
-int pool_new(sd_event *event, const struct root *root, unsigned int n_threads,
-	     const struct checksum_engine *engine, struct pool **ret);
+struct pool_env {
+	sd_event *event;
+	const struct root *root;
+	unsigned int n_threads; /* 1 or more */
+	const struct checksum_engine *engine; /* a lane of it for each */
+	enum confine_role role; /* the rights of each */
+};
+
+/* Start the threads; @env's @root and @engine outlive them. 0 or negative
+ * errno. */
+int pool_new(const struct pool_env *env, struct pool **ret);
 
 /*
  * End the threads after the job in hand and finish every job: what has not

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +13,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "keeper.h"
+#include "launch.h"
 
 /* How long inject_free() waits, so that no zombie is left behind. */
 #define EXIT_MSEC 100
@@ -22,8 +23,6 @@ struct inject {
 	int socket;
 	pid_t pid;
 };
-
-extern char **environ;
 
 const char *inject_reason_name(uint32_t reason)
 {
@@ -46,84 +45,6 @@ const char *inject_reason_name(uint32_t reason)
 	return reason < INJECT_REASON_MAX_ ? names[reason] : "unknown";
 }
 
-/* What the injector gets: its socket, /dev/null, our stdout and stderr. */
-static int actions_fill(posix_spawn_file_actions_t *actions, int socket)
-{
-	int r = posix_spawn_file_actions_adddup2(actions, socket, INJECT_FD);
-
-	if (!r)
-		r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO,
-						     "/dev/null", O_RDONLY, 0);
-	if (!r)
-		r = posix_spawn_file_actions_addclosefrom_np(actions,
-							     INJECT_FD + 1);
-	return r;
-}
-
-static int attributes_fill(posix_spawnattr_t *attr)
-{
-	sigset_t all, none;
-	int r;
-
-	sigfillset(&all);
-	sigemptyset(&none);
-	r = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID |
-						   POSIX_SPAWN_SETSIGDEF |
-						   POSIX_SPAWN_SETSIGMASK);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(attr, &all);
-	if (!r)
-		r = posix_spawnattr_setsigmask(attr, &none);
-	return r;
-}
-
-static int spawn(const char *path, int socket, pid_t *ret)
-{
-	char *argv[] = { (char *)"ksmd-plus-injector", NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	int r = posix_spawn_file_actions_init(&actions);
-
-	if (r)
-		return -r;
-	r = posix_spawnattr_init(&attr);
-	if (r)
-		goto destroy_actions;
-	r = actions_fill(&actions, socket);
-	if (!r)
-		r = attributes_fill(&attr);
-	if (!r)
-		r = posix_spawn(ret, path, &actions, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-destroy_actions:
-	posix_spawn_file_actions_destroy(&actions);
-	return -r;
-}
-
-int inject_new(const char *path, struct inject **ret)
-{
-	_cleanup_close_ int ours = -1, theirs = -1;
-	_cleanup_free_ struct inject *inject = NULL;
-	int pair[2], r;
-
-	inject = calloc(1, sizeof(*inject));
-	if (!inject)
-		return -ENOMEM;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	ours = pair[0];
-	theirs = pair[1];
-	/* Only our end: each has a file description of its own. */
-	if (fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	r = spawn(path, theirs, &inject->pid);
-	if (r < 0)
-		return r;
-	inject->socket = TAKE_FD(ours);
-	*ret = TAKE_PTR(inject);
-	return 0;
-}
-
 static void reap(pid_t pid)
 {
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -132,6 +53,49 @@ static void reap(pid_t pid)
 	if (pidfd >= 0)
 		poll(&pfd, 1, EXIT_MSEC);
 	waitpid(pid, NULL, WNOHANG);
+}
+
+/* Both are taken over: the injector's socket, and its pid if there is one. */
+static int inject_made(int socket, pid_t pid, int error, struct inject **ret)
+{
+	_cleanup_close_ int ours = socket;
+	struct inject *inject;
+
+	if (!error && fcntl(ours, F_SETFL, O_NONBLOCK) < 0)
+		error = -errno;
+	inject = error ? NULL : calloc(1, sizeof(*inject));
+	if (!inject) {
+		ours = close_fd(ours);
+		if (pid)
+			reap(pid);
+		return error ? error : -ENOMEM;
+	}
+	inject->socket = TAKE_FD(ours);
+	inject->pid = pid;
+	*ret = inject;
+	return 0;
+}
+
+int inject_new(const char *path, struct inject **ret)
+{
+	int pair[2], r;
+	pid_t pid;
+
+	/* Each end has a file description of its own. */
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	r = launch_injector(path, pair[1], false, &pid);
+	close_fd(pair[1]);
+	return inject_made(pair[0], pid, r, ret);
+}
+
+int inject_new_by(struct keeper *keeper, struct inject **ret)
+{
+	int socket = -1;
+	pid_t pid = 0;
+	int r = keeper_ask(keeper, &socket, &pid);
+
+	return inject_made(socket, pid, r, ret);
 }
 
 struct inject *inject_free(struct inject *inject)

@@ -16,6 +16,7 @@
 #include <ksmd-plus/inject.h>
 
 struct inject;
+struct keeper;
 
 enum {
 	INJECT_AGAIN = 1, /* nothing to read, or no room for a request now */
@@ -29,6 +30,9 @@ enum {
  * Return: 0 or negative errno: -ENOENT where @path is missing.
  */
 int inject_new(const char *path, struct inject **ret);
+
+/* The same by @keeper, also when we have no right to any more. */
+int inject_new_by(struct keeper *keeper, struct inject **ret);
 
 /*
  * Close the socket; the injector exits by itself when its last request is

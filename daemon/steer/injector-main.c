@@ -58,7 +58,7 @@ static bool has_socket(void)
 	       type == SOCK_SEQPACKET && domain == AF_UNIX;
 }
 
-/* Neither is vital, and containers grant neither: go on without. */
+/* None is vital, and containers do not grant all: go on without. */
 static void protect(const struct root *root)
 {
 	sigset_t all;
@@ -71,6 +71,9 @@ static void protect(const struct root *root)
 			    errno);
 	if (file_write(root->proc, "self/oom_score_adj", "-1000") < 0)
 		log_debug("Cannot lower my oom_score_adj, ignoring");
+	if (rights_close() < 0 || rights_bound(INJECTOR_RIGHTS) < 0 ||
+	    rights_keep(INJECTOR_RIGHTS) < 0)
+		log_warning("Cannot give up rights, ignoring");
 }
 
 int main(int argc, char **argv)

@@ -10,13 +10,13 @@
 #include "vmread.h"
 
 int reader_map(const struct reader *reader, const struct process *process,
-	       bool only_mergeable, struct reader_map *ret)
+	       int smaps, bool only_mergeable, struct reader_map *ret)
 {
 	struct vmas all = { 0 };
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	r = vmas_read(process->dir, &all, &ret->n_mappings);
+	r = vmas_read_open(smaps, &all, &ret->n_mappings);
 	for (size_t i = 0; !r && i < all.n; i++) {
 		const struct vma *v = &all.v[i];
 
@@ -140,6 +140,7 @@ static int region_read(const struct process *process, uint64_t base,
 	struct checksum_lane *lane = worker->lane;
 	int r = 0;
 
+	worker->used = true;
 	for (unsigned int b = 0; !r && b < PAGEMASK_WORDS; b++) {
 		unsigned char *area = block_area(lane, b);
 
@@ -262,6 +263,7 @@ int reader_settle(const struct reader *reader, const struct process *process,
 			pagemask_clear(&pages, i);
 	memset(&settle->zero, 0, sizeof(settle->zero));
 	memset(&settle->shared, 0, sizeof(settle->shared));
+	worker->used = true;
 	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
 		r = reader_block(process, base + b * CHECKSUM_BLOCK_BYTES,
 				 &pages.words[b], worker->lane->area);

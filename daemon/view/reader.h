@@ -41,10 +41,10 @@ struct reader_map {
 	uint64_t sparse; /* mappings left out: PAGEMAP_SPARSE */
 };
 
-/* @only_mergeable: leave out what the process did not register itself.
+/* @smaps: what vmas_open() has opened. @only_mergeable: leave out what the process did not register itself.
  * 0, READER_GONE or negative errno; @ret is to be cleared in any case. */
 int reader_map(const struct reader *reader, const struct process *process,
-	       bool only_mergeable, struct reader_map *ret);
+	       int smaps, bool only_mergeable, struct reader_map *ret);
 void reader_map_clear(struct reader_map *map);
 
 /* The pages of the region at @base that lie in @vmas. */

@@ -157,9 +157,11 @@ def an_injector_that_dies_is_replaced(t):
     daemon = t.daemon()
     wait_for(lambda: merged(first) and daemon.status()["state"] == "resting",
              30, "rest after the merge")
-    for old in children_of(daemon.pid):
-        os.kill(old, signal.SIGKILL)
-        wait_for(lambda: set(children_of(daemon.pid)) - {old}, 30,
+    for _ in range(2):
+        old = injectors_of(daemon.pid)
+        check(len(old) == 1, f"injectors: {old}")
+        os.kill(old[0], signal.SIGKILL)
+        wait_for(lambda: set(injectors_of(daemon.pid)) - set(old), 30,
                  "a new injector")
     second = [t.target("dup", "--size", "4", "--seed", "2", "--id", str(i))
               for i in range(2)]
@@ -172,9 +174,13 @@ def an_injector_that_dies_is_replaced(t):
         p.finish()
 
 
-def children_of(pid):
-    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()]
+def injectors_of(pid):
+    """Of the daemon @pid; the dead that it has not waited for are none."""
+    children = [child for task in Path(f"/proc/{pid}/task").iterdir()
+                for child in (task / "children").read_text().split()]
+    return [int(child) for child in children
+            if os.path.exists(f"/proc/{child}/exe") and
+            Path(f"/proc/{child}/exe").resolve().name == "ksmd-plus-injector"]
 
 
 def configurations_are_checked(t):

@@ -53,6 +53,16 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int start(unsigned int n_threads, struct pool **ret)
+{
+	return pool_new(&(struct pool_env){ .event = event,
+					    .root = &root,
+					    .n_threads = n_threads,
+					    .engine = &checksum_cpu,
+					    .role = CONFINE_READER },
+			ret);
+}
+
 static void count_run(struct job *job, struct worker *worker)
 {
 	struct count_job *j = (struct count_job *)job;
@@ -107,8 +117,7 @@ static void run_all(unsigned int n_threads)
 	struct count_job *jobs = jobs_make(N_JOBS, &total);
 	struct pool *pool;
 
-	assert_int_equal(
-		pool_new(event, &root, n_threads, &checksum_cpu, &pool), 0);
+	assert_int_equal(start(n_threads, &pool), 0);
 	assert_int_equal(pool_threads(pool), n_threads);
 	for (size_t i = 0; i < N_JOBS; i++)
 		pool_submit(pool, &jobs[i].job);
@@ -147,7 +156,7 @@ static void test_a_job_may_submit_itself_again(void **state)
 	struct pool *pool;
 
 	(void)state;
-	assert_int_equal(pool_new(event, &root, 2, &checksum_cpu, &pool), 0);
+	assert_int_equal(start(2, &pool), 0);
 	for (size_t i = 0; i < 100; i++) {
 		jobs[i].again = pool;
 		pool_submit(pool, &jobs[i].job);
@@ -200,7 +209,7 @@ static void test_freed_with_work_to_do(void **state)
 	assert_int_equal(pipe(said), 0);
 	slow.wait_fd = wait[0];
 	slow.said_fd = said[1];
-	assert_int_equal(pool_new(event, &root, 1, &checksum_cpu, &pool), 0);
+	assert_int_equal(start(1, &pool), 0);
 	pool_submit(pool, &slow.job);
 	assert_int_equal(read(said[0], &c, 1), 1);
 	for (size_t i = 0; i < 50; i++)
@@ -230,8 +239,7 @@ static void test_freed_with_nothing_to_do(void **state)
 	(void)state;
 	assert_null(pool_free(NULL));
 	for (unsigned int n = 1; n < 9; n++) {
-		assert_int_equal(
-			pool_new(event, &root, n, &checksum_cpu, &pool), 0);
+		assert_int_equal(start(n, &pool), 0);
 		assert_null(pool_free(pool));
 	}
 	/* its descriptor is not left in the loop */
@@ -265,7 +273,7 @@ static void test_signals_are_the_loops(void **state)
 	sigset_t mask;
 
 	(void)state;
-	assert_int_equal(pool_new(event, &root, 1, &checksum_cpu, &pool), 0);
+	assert_int_equal(start(1, &pool), 0);
 	pool_submit(pool, &job);
 	loop_until(1);
 	assert_true(signal_blocked);
@@ -303,7 +311,7 @@ static void test_one_at_a_time_while_others_want_the_cpus(void **state)
 
 	(void)state;
 	faketree_file("proc/loadavg", "0.00 0.00 0.00 100000/100001 1\n");
-	assert_int_equal(pool_new(event, &root, 4, &checksum_cpu, &pool), 0);
+	assert_int_equal(start(4, &pool), 0);
 	for (size_t i = 0; i < 100; i++) {
 		jobs[i] = (struct job){ running_run, running_done, NULL };
 		pool_submit(pool, &jobs[i]);

@@ -334,6 +334,7 @@ static void test_settle_keeps_what_has_not_changed(void **state)
 
 static void test_the_map_of_a_child(void **state)
 {
+	_cleanup_close_ int smaps = -1;
 	struct process child = PROCESS_NONE;
 	struct reader_map map;
 	bool found = false;
@@ -342,7 +343,9 @@ static void test_the_map_of_a_child(void **state)
 	(void)state;
 	memset(page(3), 7, PAGE_BYTES);
 	pid = child_begin(&child);
-	assert_int_equal(reader_map(&reader, &child, false, &map), 0);
+	smaps = vmas_open(child.dir);
+	assert_true(smaps >= 0);
+	assert_int_equal(reader_map(&reader, &child, smaps, false, &map), 0);
 	assert_true(map.vmas.n > 0 && map.n_mappings > map.vmas.n);
 	for (size_t i = 0; i < map.regions.n; i++) {
 		found |= map.regions.v[i].base == (uintptr_t)memory;
@@ -352,7 +355,8 @@ static void test_the_map_of_a_child(void **state)
 	assert_true(found);
 	reader_map_clear(&map);
 	/* it has registered nothing itself */
-	assert_int_equal(reader_map(&reader, &child, true, &map), 0);
+	assert_int_equal(lseek(smaps, 0, SEEK_SET), 0);
+	assert_int_equal(reader_map(&reader, &child, smaps, true, &map), 0);
 	assert_int_equal(map.vmas.n, 0);
 	reader_map_clear(&map);
 	child_end(pid, &child);
@@ -365,8 +369,10 @@ static void test_a_child_that_is_gone(void **state)
 	struct look look = { 0 };
 	struct reader_map map;
 	pid_t pid = child_begin(&child);
+	_cleanup_close_ int smaps = vmas_open(child.dir);
 
 	(void)state;
+	assert_true(smaps >= 0);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	pagemask_set(&look.present, 3);
@@ -376,7 +382,8 @@ static void test_a_child_that_is_gone(void **state)
 	assert_int_equal(reader_settle(&reader, &child, (uintptr_t)memory,
 				       &worker, &settle),
 			 READER_GONE);
-	assert_int_equal(reader_map(&reader, &child, false, &map), READER_GONE);
+	assert_int_equal(reader_map(&reader, &child, smaps, false, &map),
+			 READER_GONE);
 	reader_map_clear(&map);
 	process_close(&child);
 }

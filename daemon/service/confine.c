@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "confine.h"
+
+#include <linux/capability.h>
+#include <stdint.h>
+
+#include "files.h"
+#include "filter.h"
+#include "hints.h"
+#include "kernel-api.h"
+#include "log.h"
+#include "rights.h"
+
+static const struct {
+	uint64_t rights;
+	enum filter_role filter;
+} roles[] = {
+	/*
+	 * To open /proc/PID/mem and its kind of anybody (PTRACE, and
+	 * DAC_READ_SEARCH since they are their owner's alone), with frame
+	 * numbers in pagemap (SYS_ADMIN). Hints add theirs.
+	 */
+	[CONFINE_LOOP] = { RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_SYS_ADMIN) |
+				   RIGHT(CAP_DAC_READ_SEARCH),
+			   FILTER_LOOP },
+	[CONFINE_READER] = { RIGHTS_NONE, FILTER_READER },
+	/* the portal of a queue */
+	[CONFINE_READER_DSA] = { RIGHT(CAP_SYS_RAWIO), FILTER_LOOP },
+	/* move_pages() with MPOL_MF_MOVE_ALL, on processes of anybody */
+	[CONFINE_MOVER] = { RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_SYS_NICE),
+			    FILTER_MOVER },
+};
+
+/*
+ * What we know of pages must not be read off our own: neither from a core dump
+ * that somebody has switched on again, nor by the time that a write to it
+ * takes. Neither is vital.
+ */
+static void memory_close(const struct root *root)
+{
+	if (file_write(root->proc, "self/coredump_filter", "0") < 0)
+		log_debug("Cannot leave all memory out of core dumps");
+	prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0);
+}
+
+int confine_begin(const struct root *root)
+{
+	memory_close(root);
+	return rights_close();
+}
+
+int confine_thread(enum confine_role role)
+{
+	uint64_t rights = roles[role].rights;
+	int r, filter;
+
+	if (role == CONFINE_LOOP)
+		rights |= hints_rights();
+	r = rights_bound(RIGHTS_NONE);
+	if (!r)
+		r = rights_keep(rights);
+	filter = filter_install(roles[role].filter);
+	return r ? r : filter;
+}
