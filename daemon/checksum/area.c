@@ -12,6 +12,8 @@ void *area_map(size_t size)
 		return NULL;
 	madvise(p, size, MADV_DONTDUMP);
 	madvise(p, size, MADV_DONTFORK);
+	/* by what is used of it; needs rights, and is a wish */
+	mlock2(p, size, MLOCK_ONFAULT);
 	return p;
 }
 

@@ -2,7 +2,7 @@
 /*
  * area - memory that holds copies of other processes' pages
  *
- * Not for core dumps, nor for children; never resident before it is used.
+ * Not for core dumps, children or swap; never resident before it is used.
  */
 #pragma once
 

@@ -111,6 +111,8 @@ int index_new(uint64_t max_bytes, uint64_t seed, struct index **ret)
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return -ENOMEM;
+	/* it tells what pages hold, to whoever can guess them */
+	madvise(p, bytes_of(index->n_buckets), MADV_DONTDUMP);
 	index->buckets = p;
 	*ret = TAKE_PTR(index);
 	return 0;

@@ -38,6 +38,7 @@ int pfnset_new(size_t slots, struct pfnset **ret)
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (set->slots == MAP_FAILED)
 		return -errno;
+	madvise(set->slots, slots * sizeof(struct slot), MADV_DONTDUMP);
 	*ret = TAKE_PTR(set);
 	return 0;
 }

@@ -17,7 +17,7 @@ BUILD = Path(os.environ.get("KSMD_PLUS_BUILD", TOP / "build"))
 # Whatever decide may call: memory (mmap of anonymous memory included, for
 # tables that grow), strings, sorting, arithmetic.
 MAY_CALL = {
-    "mmap", "mremap", "munmap", "malloc", "calloc", "realloc", "reallocarray",
+    "mmap", "mremap", "munmap", "madvise", "malloc", "calloc", "realloc", "reallocarray",
     "free", "abort",
     "memcpy", "memmove", "memset", "memcmp", "memchr", "memrchr",
     "strcmp", "strncmp", "strlen", "strnlen", "strdup", "strndup", "strchr",
