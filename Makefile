@@ -32,7 +32,7 @@ PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
 PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base mandoc \
-	dbus-daemon strace tmux \
+	cppcheck dbus-daemon strace tmux \
 	$(PACKAGES_VM)
 PACKAGES_FRESH := mmdebstrap
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
@@ -302,6 +302,7 @@ help:
 	@echo "make demo     build, show it at work on real programs, leave no trace"
 	@echo "              (DEMO=workers: no virtual machines; DEMO=vm: insist on them)"
 	@echo "make test     build and run every test (as root)"
+	@echo "make analyze  have cppcheck, gcc and clang-tidy read the source"
 	@echo "make bench    measure it beside every rival (BENCH=\"NAME...\"; as root)"
 	@echo "make soak     half an hour of processes that come and go (as root)"
 	@echo "make deps     install the packages that building and testing need"
@@ -339,6 +340,12 @@ demo: deps-build deps-demo $(if $(filter vm,$(DEMO)),deps-vm)
 .PHONY: test
 test: deps-build deps-test
 	@tests/run
+
+# What reads the source for faults; test has the quick ones of it.
+.PHONY: analyze
+analyze: deps-build deps-test
+	$(call need,clang-tidy)
+	@ANALYZE=all tests/run --only '^analyze/'
 
 .PHONY: bench
 bench: deps-build deps-demo deps-bench

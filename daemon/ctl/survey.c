@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "frameset.h"
+#include "rights.h"
 #include "survey-private.h"
 
 #define THREADS_MAX   256U
@@ -59,7 +60,8 @@ int survey_new(const struct root *root, const struct kfeat *kfeat,
 	p->kpageflags = openat(root->proc, "kpageflags", O_RDONLY | O_CLOEXEC);
 	p->n_threads = cpus();
 	descriptors_raise();
-	if (frameset_new(&p->frames))
+	/* copies of pages are not to be left in a core dump */
+	if (rights_close() || frameset_new(&p->frames))
 		return -ENOMEM;
 	if (getrandom(&p->seed, sizeof(p->seed), 0) < 0)
 		return -errno;

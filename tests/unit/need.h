@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +21,17 @@ static inline void need_pidfd(void)
 		skip();
 	}
 	close(fd);
+}
+
+/* Valgrind makes system calls of its own in our name. */
+static inline void need_no_tool(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	if (preload && strstr(preload, "vgpreload")) {
+		print_message("valgrind cannot be under a seccomp filter\n");
+		skip();
+	}
 }
 
 static inline void need_frames(void)

@@ -20,6 +20,7 @@
 
 #include "filter.h"
 #include "kernel-api.h"
+#include "need.h"
 
 #define ABSENT 77
 
@@ -112,6 +113,7 @@ static int able(enum filter_role role)
 static void test_what_nobody_may(void **state)
 {
 	(void)state;
+	need_no_tool();
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
 		in_a_child(roles[i], harmless);
 }
@@ -119,6 +121,7 @@ static void test_what_nobody_may(void **state)
 static void test_what_each_may(void **state)
 {
 	(void)state;
+	need_no_tool();
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
 		in_a_child(roles[i], able);
 }

@@ -59,7 +59,7 @@ static int start(unsigned int n_threads, struct pool **ret)
 					    .root = &root,
 					    .n_threads = n_threads,
 					    .engine = &checksum_cpu,
-					    .role = CONFINE_READER },
+					    .role = CONFINE_NOT },
 			ret);
 }
 

@@ -362,6 +362,27 @@ static void test_the_map_of_a_child(void **state)
 	child_end(pid, &child);
 }
 
+static void test_copies_are_wiped(void **state)
+{
+	struct process child = PROCESS_NONE;
+	struct look look = { 0 };
+	pid_t pid;
+
+	(void)state;
+	memset(page(3), 7, PAGE_BYTES);
+	pid = child_begin(&child);
+	pagemask_set(&look.present, 3);
+	assert_int_equal(reader_look(&reader, &child, (uintptr_t)memory, &none,
+				     &worker, &look),
+			 0);
+	assert_true(pagemask_test(&look.checked, 3));
+	assert_int_equal(worker.lane->area[3 * PAGE_BYTES], 7);
+	worker_wipe(&worker);
+	for (size_t i = 0; i < REGION_BYTES; i++)
+		assert_int_equal(worker.lane->area[i], 0);
+	child_end(pid, &child);
+}
+
 static void test_a_child_that_is_gone(void **state)
 {
 	struct process child = PROCESS_NONE;
@@ -400,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_only_what_may_be_looked_at_is),
 		cmocka_unit_test(test_settle_keeps_what_has_not_changed),
 		cmocka_unit_test(test_the_map_of_a_child),
+		cmocka_unit_test(test_copies_are_wiped),
 		cmocka_unit_test(test_a_child_that_is_gone),
 	};
 
