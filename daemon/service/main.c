@@ -278,20 +278,6 @@ static void signals_block(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-static int loop(sd_event *event, struct manager *manager)
-{
-	int r = signals_add(event, manager);
-
-	if (r < 0)
-		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
-				       "Cannot wait for signals");
-	r = sd_event_loop(event);
-	if (r < 0)
-		log_event_errno(r, JOURNAL_START_FAILED, NULL,
-				"Cannot wait for events any more");
-	return r;
-}
-
 /* All is set up: from here on without what only that took. */
 static int confine(void)
 {
@@ -304,6 +290,23 @@ static int confine(void)
 		log_event_errno(r, JOURNAL_START_FAILED, NULL,
 				"Cannot give up rights");
 	return MIN(r, 0);
+}
+
+static int loop(sd_event *event, struct manager *manager)
+{
+	int r = signals_add(event, manager);
+
+	if (r < 0)
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot wait for signals");
+	r = confine();
+	if (r < 0)
+		return r;
+	r = sd_event_loop(event);
+	if (r < 0)
+		log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				"Cannot wait for events any more");
+	return r;
 }
 
 static int run(const struct root *root, const struct options *o)
@@ -334,8 +337,6 @@ static int run(const struct root *root, const struct options *o)
 	else
 		log_event_errno(r, JOURNAL_START_FAILED, NULL,
 				"Cannot make an event loop");
-	if (r >= 0)
-		r = confine();
 	if (r >= 0)
 		r = loop(event, manager);
 	manager_free(manager);
