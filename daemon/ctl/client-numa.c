@@ -25,10 +25,11 @@ static int read_processes(sd_bus_message *m, struct numa_status *s)
 {
 	struct VEC(struct numa_process_status) rows = { 0 };
 	struct numa_process_status p;
-	int r = sd_bus_message_enter_container(m, 'a', "(uttt)");
+	int r = sd_bus_message_enter_container(m, 'a', "(uttts)");
 
-	while (r >= 0 && (r = sd_bus_message_read(m, "(uttt)", &p.pid, &p.home,
-						  &p.pages, &p.local)) > 0)
+	while (r >= 0 &&
+	       (r = sd_bus_message_read(m, "(uttts)", &p.pid, &p.home, &p.pages,
+					&p.local, &p.activity)) > 0)
 		r = vec_push(&rows, p);
 	s->processes = rows.v;
 	s->n_processes = rows.n;

@@ -46,6 +46,7 @@ static void numa_json(struct json_object *o, const struct numa_status *numa,
 	json_add_string(o, "nodes", client_numa_nodes(p->home, nodes));
 	json_add_u64(o, "merged_pages", p->pages);
 	json_add_u64(o, "merged_pages_local", p->local);
+	json_add_string(o, "activity", p->activity);
 }
 
 static struct json_object *list_json(const struct client_list *list,

@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "activity.h"
+
 /* Nodes are numbered from 0 without gaps; machines with more are left alone. */
 #define PLACEMENT_NODES 64U
 
@@ -40,15 +42,14 @@ enum placement_policy {
 struct placement_process {
 	uint64_t home; /* its nodes, as bits; not 0 */
 	int nice; /* -20 to 19 */
+	/* Where a sharer is busy, those who are asleep do not count. */
+	enum activity activity;
 };
 
 /* One address that maps a page. */
 struct placement_mapper {
 	uint64_t address;
 	uint32_t process;
-	/* It uses the page often; if some do, only they count. All false:
-	 * not known. */
-	bool active;
 };
 
 struct placement_page {
@@ -94,5 +95,9 @@ void placement_shares(const struct placement *placement, bool planned,
  */
 double placement_slowdown(const struct placement_share *share);
 
-/* The least slowdown by the greatest, of those that map pages: 1 is fair. */
-double placement_fairness(const struct placement_share *shares, size_t n);
+/*
+ * The least slowdown by the greatest, of those that map pages: 1 is fair. Who
+ * is asleep does not feel it, and is left out unless all are.
+ */
+double placement_fairness(const struct placement *placement,
+			  const struct placement_share *shares);

@@ -14,11 +14,12 @@
 struct sharers sharers_of(const struct placement *in,
 			  const struct placement_page *page)
 {
-	struct sharers s = { .at = in->mappers + page->first };
+	struct sharers s = { .processes = in->processes,
+			     .at = in->mappers + page->first };
 
 	s.end = s.at + page->n;
 	for (const struct placement_mapper *m = s.at; m < s.end; m++)
-		s.active_only |= m->active;
+		s.busy |= in->processes[m->process].activity == ACTIVITY_BUSY;
 	return s;
 }
 
@@ -26,15 +27,15 @@ struct sharers sharers_of(const struct placement *in,
 bool sharers_next(struct sharers *s, uint32_t *ret)
 {
 	while (s->at < s->end) {
-		const struct placement_mapper *m = s->at++;
-		bool counts = m->active || !s->active_only;
+		uint32_t process = s->at->process;
 
-		while (s->at < s->end && s->at->process == m->process)
-			counts |= s->at++->active;
-		if (counts) {
-			*ret = m->process;
-			return true;
-		}
+		while (s->at < s->end && s->at->process == process)
+			s->at++;
+		if (s->busy &&
+		    s->processes[process].activity == ACTIVITY_ASLEEP)
+			continue;
+		*ret = process;
+		return true;
 	}
 	return false;
 }
@@ -160,12 +161,18 @@ double placement_slowdown(const struct placement_share *share)
 	return 1 + remote * (REMOTE_NSEC / LOCAL_NSEC - 1);
 }
 
-double placement_fairness(const struct placement_share *shares, size_t n)
+double placement_fairness(const struct placement *in,
+			  const struct placement_share *shares)
 {
 	double least = REMOTE_NSEC, most = 1;
+	bool awake = false;
 
-	for (size_t i = 0; i < n; i++) {
-		if (!shares[i].pages)
+	for (size_t i = 0; i < in->n_processes; i++)
+		awake |= shares[i].pages &&
+			 in->processes[i].activity != ACTIVITY_ASLEEP;
+	for (size_t i = 0; i < in->n_processes; i++) {
+		if (!shares[i].pages ||
+		    (awake && in->processes[i].activity == ACTIVITY_ASLEEP))
 			continue;
 		least = MIN(least, placement_slowdown(&shares[i]));
 		most = MAX(most, placement_slowdown(&shares[i]));

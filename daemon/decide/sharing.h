@@ -10,8 +10,9 @@
 
 /* Goes over the processes that map a page and count, each once. */
 struct sharers {
+	const struct placement_process *processes;
 	const struct placement_mapper *at, *end;
-	bool active_only;
+	bool busy; /* some are: who is asleep does not count */
 };
 
 struct sharers sharers_of(const struct placement *in,

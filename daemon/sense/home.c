@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "files.h"
@@ -15,9 +16,16 @@
 /* A process's first so many threads tell enough about it. */
 #define THREADS_MAX 256
 
-/* Of the smoothed time: a process that spends less elsewhere has a home. */
+/* Of the smoothed time, or of its own pages: a process that has less elsewhere
+ * has a home. */
 #define HOME_NUMERATOR	 3
 #define HOME_DENOMINATOR 4
+/* So many pages of its own (1 MiB) tell where it lives; fewer may be there by
+ * chance. */
+#define OWN_LEAST 256
+
+/* A policy that stays the same is read at each 64th look at last. */
+#define POLICY_REST_MOST 64
 
 /* Fields of /proc/PID/stat, counted from the state, which is the first one
  * behind the name. */
@@ -130,6 +138,7 @@ int home_look(const struct topology *topology, int dir, struct home_look *ret)
 	*ret = (struct home_look){
 		.may_run = c.may_run & topology_nodes(topology),
 		.may_use = c.may_use & topology_nodes(topology),
+		.cpu_usec = st.ticks * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK),
 		.nice = st.nice,
 	};
 	for (int v = 0; v < TOPOLOGY_NODES; v++)
@@ -139,28 +148,73 @@ int home_look(const struct topology *topology, int dir, struct home_look *ret)
 	return 0;
 }
 
+void home_policy(struct home *home, int dir)
+{
+	struct mempolicy policy;
+
+	if (home->policy_left) {
+		home->policy_left--;
+		return;
+	}
+	mempolicy_read(dir, &policy);
+	if (policy.bound != home->policy.bound ||
+	    policy.preferred != home->policy.preferred)
+		home->policy_rest = 0;
+	home->policy = policy;
+	home->policy_rest = MIN(2 * home->policy_rest + 1,
+				(uint32_t)POLICY_REST_MOST);
+	home->policy_left = home->policy_rest;
+}
+
+/* The node of @all that has three quarters of @parts, as a bit, or 0. */
+static uint64_t most_of(const uint64_t parts[64], uint64_t all)
+{
+	uint64_t sum = 0;
+
+	for (int v = 0; v < TOPOLOGY_NODES; v++)
+		sum += parts[v];
+	for (int v = 0; sum && v < TOPOLOGY_NODES; v++)
+		if ((all >> v & 1) &&
+		    parts[v] * HOME_DENOMINATOR >= sum * HOME_NUMERATOR)
+			return 1ULL << v;
+	return 0;
+}
+
+/* The home of one that may be everywhere in @all; 0: it has none. */
+static uint64_t seen_home(struct home *home, uint64_t all,
+			  const uint64_t own[64])
+{
+	uint64_t ran[64], n = 0, nodes;
+
+	for (int v = 0; v < TOPOLOGY_NODES; v++) {
+		ran[v] = home->ran[v];
+		n += own[v];
+	}
+	nodes = most_of(ran, all);
+	if (nodes)
+		home->by_time = true;
+	if (!nodes && home->by_time)
+		nodes = home->nodes & all;
+	if (!nodes && n >= OWN_LEAST)
+		nodes = most_of(own, all);
+	return nodes ? nodes : home->nodes & all;
+}
+
 void home_step(struct home *home, const struct topology *topology,
-	       const struct home_look *look)
+	       const struct home_look *look, const uint64_t own[64])
 {
 	uint64_t all = topology_nodes(topology), nodes = look->may_run;
-	uint32_t sum = 0;
 
 	if (look->may_use)
 		all &= look->may_use;
-	for (int v = 0; v < TOPOLOGY_NODES; v++) {
+	if (home->policy.bound & all)
+		all &= home->policy.bound;
+	for (int v = 0; v < TOPOLOGY_NODES; v++)
 		home->ran[v] = (uint16_t)(home->ran[v] / 2 + look->ran[v]);
-		sum += home->ran[v];
-	}
 	nodes &= all;
-	if (nodes == all) {
-		/* what it had, or everywhere, until one node stands out */
-		nodes = home->nodes & all;
-		for (int v = 0; v < TOPOLOGY_NODES; v++)
-			if ((all >> v & 1) &&
-			    home->ran[v] * HOME_DENOMINATOR >=
-				    sum * HOME_NUMERATOR &&
-			    sum)
-				nodes = 1ULL << v;
-	}
+	if (nodes == all && (home->policy.preferred & all))
+		nodes = home->policy.preferred & all;
+	else if (nodes == all)
+		nodes = seen_home(home, all, own);
 	home->nodes = nodes ? nodes : all;
 }

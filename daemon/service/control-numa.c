@@ -16,13 +16,13 @@ static int append_nodes(sd_bus_message *reply, const struct numa_status *s)
 
 static int append_processes(sd_bus_message *reply, const struct numa_status *s)
 {
-	int r = sd_bus_message_open_container(reply, 'a', "(uttt)");
+	int r = sd_bus_message_open_container(reply, 'a', "(uttts)");
 
 	for (size_t i = 0; r >= 0 && i < s->n_processes; i++) {
 		const struct numa_process_status *p = &s->processes[i];
 
-		r = sd_bus_message_append(reply, "(uttt)", p->pid, p->home,
-					  p->pages, p->local);
+		r = sd_bus_message_append(reply, "(uttts)", p->pid, p->home,
+					  p->pages, p->local, p->activity);
 	}
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }

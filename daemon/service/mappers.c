@@ -53,34 +53,6 @@ static uint64_t dense_bits(const struct numbers *numbers, uint64_t nodes)
 	return bits;
 }
 
-int mappers_add(struct mappers *m, struct watched *w,
-		const struct placed *before, uint64_t now_usec)
-{
-	struct placed placed = before ? *before : (struct placed){ 0 };
-
-	placed.id = w->process.id;
-	placed.gone = false;
-	placed.still = w->mode == MODE_OBSERVE;
-	placed.first_range = m->ranges.n;
-	if (placed.refused_usec < now_usec)
-		placed.refused = 0;
-	for (size_t i = 0; i < w->vmas.n; i++) {
-		const struct vma *v = &w->vmas.v[i];
-
-		if (v->mergeable && v->rss &&
-		    vec_push(&m->ranges, ((struct range){ v->start, v->end })))
-			return -ENOMEM;
-	}
-	placed.n_ranges = m->ranges.n - placed.first_range;
-	if (!placed.n_ranges)
-		return 0;
-	if (vec_reserve(&m->processes, m->processes.n + 1))
-		return -ENOMEM;
-	placed.watched = watched_ref(w);
-	m->processes.v[m->processes.n++] = placed;
-	return 0;
-}
-
 /* --- who maps what ------------------------------------------------------------- */
 
 static bool is_in_slice(const struct mappers *m, uint64_t pfn)
@@ -88,46 +60,61 @@ static bool is_in_slice(const struct mappers *m, uint64_t pfn)
 	return m->n_slices <= 1 || sharing_mix(pfn) % m->n_slices == m->slice;
 }
 
+/* What is found in the mappings of one process after the other. */
+struct reading {
+	struct mappers *m;
+	struct worker *worker;
+	struct entries *entries;
+	uint32_t process;
+	uint64_t own[TOPOLOGY_NODES]; /* its pages that nobody shares */
+};
+
 /* Take in @n pagemap entries from @address on. 0 or -ENOMEM. */
-static int entries_add(struct mappers *m, struct entries *entries,
-		       uint32_t process, uint64_t address,
+static int entries_add(struct reading *r, uint64_t address,
 		       const uint64_t *pagemap, size_t n)
 {
+	struct mappers *m = r->m;
+
 	for (size_t i = 0; i < n; i++) {
 		uint64_t pfn = pagemap_pfn(pagemap[i]);
-		struct entry e = { pfn, address + i * PAGE_BYTES, process };
+		struct entry e = { pfn, address + i * PAGE_BYTES, r->process };
+		int node;
 
-		if (!pagemap_is_anon(pagemap[i]) ||
-		    pagemap_is_exclusive(pagemap[i]) || pfn == m->zero_pfn)
+		if (!pagemap_is_anon(pagemap[i]) || pfn == m->zero_pfn)
 			continue;
+		if (pagemap_is_exclusive(pagemap[i])) {
+			node = topology_frame_node(m->topology, pfn);
+			if (node >= 0)
+				r->own[node]++;
+			continue;
+		}
 		m->n_shared++;
 		if (!is_in_slice(m, pfn))
 			continue;
-		if (entries->n >= m->max_entries)
+		if (r->entries->n >= m->max_entries)
 			m->overflow = true;
-		else if (vec_push(entries, e))
+		else if (vec_push(r->entries, e))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int range_read(struct mappers *m, struct entries *entries,
-		      uint32_t process, struct range range,
-		      struct worker *worker)
+static int range_read(struct reading *reading, struct range range)
 {
-	int fd = m->processes.v[process].watched->process.pagemap;
+	struct placed *p = &reading->m->processes.v[reading->process];
+	uint64_t *pagemap = reading->worker->pagemap;
 
 	for (uint64_t at = range.start; at < range.end;) {
 		size_t n = MIN((range.end - at) / PAGE_BYTES,
 			       (uint64_t)REGION_PAGES);
-		int r = fd_pread_full(fd, worker->pagemap, n * 8,
-				      (off_t)(at / PAGE_BYTES * 8));
+		int r = fd_pread_full(p->watched->process.pagemap, pagemap,
+				      n * 8, (off_t)(at / PAGE_BYTES * 8));
 
 		if (r) {
-			m->processes.v[process].gone = true;
+			p->gone = true;
 			return 0;
 		}
-		r = entries_add(m, entries, process, at, worker->pagemap, n);
+		r = entries_add(reading, at, pagemap, n);
 		if (r)
 			return r;
 		at += n * PAGE_BYTES;
@@ -135,20 +122,22 @@ static int range_read(struct mappers *m, struct entries *entries,
 	return 0;
 }
 
+/* Read what all have, and learn about each where it lives. */
 static int entries_read(struct mappers *m, struct entries *entries,
 			struct worker *worker)
 {
 	for (uint32_t i = 0; i < m->processes.n; i++) {
-		const struct placed *p = &m->processes.v[i];
+		struct placed *p = &m->processes.v[i];
+		struct reading reading = { m, worker, entries, i, { 0 } };
 
 		for (size_t k = 0; k < p->n_ranges && !p->gone; k++) {
-			int r = range_read(m, entries, i,
-					   m->ranges.v[p->first_range + k],
-					   worker);
+			int r = range_read(&reading,
+					   m->ranges.v[p->first_range + k]);
 
 			if (r)
 				return r;
 		}
+		placed_look(p, m, reading.own);
 	}
 	return 0;
 }
@@ -279,6 +268,7 @@ static int pages_make(struct mappers *m, const struct entries *entries,
 			.home = dense_bits(&j->numbers,
 					   m->processes.v[i].home.nodes),
 			.nice = m->processes.v[i].nice,
+			.activity = m->processes.v[i].activity.is,
 		};
 	for (size_t i = 0; i < entries->n; i++)
 		j->mappers[i] = (struct placement_mapper){
@@ -397,24 +387,6 @@ static int moves_make(struct mappers *m, const struct job_pages *j)
 	return 0;
 }
 
-static void homes_look(struct mappers *m)
-{
-	for (size_t i = 0; i < m->processes.n; i++) {
-		struct placed *p = &m->processes.v[i];
-		struct home_look look;
-
-		if (home_look(m->topology, p->watched->process.dir, &look)) {
-			p->gone = true;
-			p->home.nodes = topology_nodes(m->topology);
-			continue;
-		}
-		home_step(&p->home, m->topology, &look);
-		p->may_use = look.may_use ? look.may_use
-					  : topology_nodes(m->topology);
-		p->nice = look.nice;
-	}
-}
-
 static int plan(struct mappers *m, struct job_pages *j)
 {
 	int r = 0;
@@ -429,7 +401,7 @@ static int plan(struct mappers *m, struct job_pages *j)
 	placement_shares(&j->in, false, j->shares);
 	for (size_t i = 0; i < m->processes.n; i++)
 		m->processes.v[i].share = j->shares[i];
-	m->fairness = placement_fairness(j->shares, m->processes.n);
+	m->fairness = placement_fairness(&j->in, j->shares);
 	return moves_make(m, j);
 }
 
@@ -439,7 +411,6 @@ int mappers_run(struct mappers *m, struct worker *worker)
 	struct entries entries = { 0 };
 	int r;
 
-	homes_look(m);
 	for (int v = 0; v < TOPOLOGY_NODES; v++)
 		if ((topology_nodes(m->topology) >> v & 1) &&
 		    !topology_has_room(m->root, v))

@@ -16,38 +16,21 @@
 
 #include <ksmd-plus/types.h>
 
-#include "home.h"
 #include "migrate.h"
+#include "placed.h"
 #include "placement.h"
 #include "topology.h"
 #include "vec.h"
 
 struct frames;
 struct root;
-struct watched;
 struct worker;
-
-/* A process with mergeable mappings. */
-struct placed {
-	struct process_id id;
-	struct watched *watched; /* a reference, of the round alone */
-	size_t first_range, n_ranges;
-	bool still; /* nothing of it may be moved (observe) */
-	bool gone;
-	struct home home;
-	uint64_t may_use; /* nodes, as bits */
-	uint64_t refused; /* ... that it may not, as it turned out */
-	uint64_t refused_usec; /* until then */
-	int nice;
-	struct placement_share share; /* now */
-};
 
 struct mappers_move {
 	uint32_t process;
 	struct migrate_page page;
 };
 
-struct placeds VEC(struct placed);
 struct mappers_moves VEC(struct mappers_move);
 struct mappers_ranges VEC(struct range);
 
@@ -57,6 +40,8 @@ struct mappers {
 	const struct frames *frames;
 	const struct topology *topology;
 	enum placement_policy policy;
+	uint64_t now_usec;
+	uint64_t asleep_usec; /* who hardly ran for so long sleeps */
 	uint64_t max_sharing; /* pages with more sharers stay */
 	uint64_t zero_pfn;
 	uint64_t full; /* nodes that have no room, as bits */
@@ -76,13 +61,6 @@ struct mappers {
 
 /* What one mapping takes at most, in bytes, until the round is over. */
 #define MAPPERS_ENTRY_BYTES 96U
-
-/*
- * Add @watched, if it has mergeable mappings. @before: what an earlier round
- * knew about it, or NULL. 0 or -ENOMEM.
- */
-int mappers_add(struct mappers *mappers, struct watched *watched,
-		const struct placed *before, uint64_t now_usec);
 
 /* On a worker: look at homes, build the index, plan, choose the moves. 0 or
  * -ENOMEM. */

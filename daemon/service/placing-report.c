@@ -76,6 +76,17 @@ const char *placing_report_activity(enum config_numa policy, bool off,
 	return "merged pages are where they should be";
 }
 
+static const char *activity_name(enum activity activity)
+{
+	static const char *const names[] = {
+		[ACTIVITY_UNKNOWN] = "unknown",
+		[ACTIVITY_ASLEEP] = "asleep",
+		[ACTIVITY_BUSY] = "busy",
+	};
+
+	return names[activity];
+}
+
 void placing_report_status(struct placing_report *r, struct numa_status *ret)
 {
 	r->rows.n = 0;
@@ -86,6 +97,7 @@ void placing_report_status(struct placing_report *r, struct numa_status *ret)
 			.home = p->home.nodes,
 			.pages = p->share.pages * r->n_slices,
 			.local = (uint64_t)(p->share.local * r->n_slices + 0.5),
+			.activity = activity_name(p->activity.is),
 		};
 
 		if (vec_push(&r->rows, row))

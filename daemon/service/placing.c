@@ -29,6 +29,8 @@
 #define REFUSED_USEC (300 * USEC_PER_SEC)
 /* Between rounds, if there is nothing to move, so many times as long. */
 #define REST_MOST 16U
+/* Who hardly ran for so many rests is asleep: 5 minutes by default. */
+#define ASLEEP_RESTS 30
 
 struct round_job {
 	struct job job;
@@ -292,8 +294,7 @@ static void round_done(struct job *job, bool dropped)
 	advance(p);
 }
 
-static int processes_add(const struct placing *p, struct mappers *m,
-			 uint64_t now)
+static int processes_add(const struct placing *p, struct mappers *m)
 {
 	size_t n;
 	struct watched *const *list = watch_list(p->env.watch, &n);
@@ -301,11 +302,10 @@ static int processes_add(const struct placing *p, struct mappers *m,
 
 	for (size_t i = 0; !r && i < n; i++)
 		if (list[i] && !list[i]->gone && !list[i]->dropped)
-			r = mappers_add(
+			r = placed_add(
 				m, list[i],
 				placing_report_find(&p->report,
-						    list[i]->process.id),
-				now);
+						    list[i]->process.id));
 	return r;
 }
 
@@ -327,6 +327,8 @@ static void round_begin(struct placing *p, uint64_t now)
 	m->policy = p->env.config->numa_policy == NUMA_PRIORITY
 			    ? PLACEMENT_PRIORITY
 			    : PLACEMENT_FAIR;
+	m->now_usec = now;
+	m->asleep_usec = ASLEEP_RESTS * rest_usec(p);
 	m->max_sharing = ksm_max_sharing(p->env.root);
 	m->zero_pfn = p->zero_pfn;
 	m->full = p->full;
@@ -334,7 +336,7 @@ static void round_begin(struct placing *p, uint64_t now)
 	p->slice %= p->n_slices;
 	m->slice = p->slice;
 	m->n_slices = p->n_slices;
-	if (processes_add(p, m, now) || !m->processes.n) {
+	if (processes_add(p, m) || !m->processes.n) {
 		mappers_clear(m);
 		free(j);
 		return;

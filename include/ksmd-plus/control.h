@@ -53,5 +53,5 @@
 #define CONTROL_ACTION_STEER "org.ksmdplus1.steer"
 #define CONTROL_ACTION_ADOPT "org.ksmdplus1.adopt"
 
-#define CONTROL_NUMA_FIELDS "ssttttua(ut)a(uttt)"
+#define CONTROL_NUMA_FIELDS "ssttttua(ut)a(uttts)"
 #define CONTROL_NUMA	    "(" CONTROL_NUMA_FIELDS ")"

@@ -44,6 +44,7 @@ struct numa_process_status {
 	uint64_t home; /* its nodes, as bits */
 	uint64_t pages; /* merged pages that it maps */
 	uint64_t local; /* ... on its nodes */
+	const char *activity; /* busy, asleep or unknown */
 };
 
 struct numa_status {

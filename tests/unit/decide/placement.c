@@ -113,7 +113,7 @@ static double fairness(void)
 	struct placement_share shares[PROCESSES];
 
 	placement_shares(&m.in, false, shares);
-	return placement_fairness(shares, m.in.n_processes);
+	return placement_fairness(&m.in, shares);
 }
 
 static void assert_near(double value, double wanted, double within)
@@ -322,26 +322,57 @@ static void test_a_process_without_a_home(void **state)
 	assert_near(local(0), 50, 0.01);
 }
 
-/* nuKSM, IV-A: P0 and P1 go where they are used, the others are split. */
+/*
+ * nuKSM, IV-A: pages go where they are used, where that is known; else they
+ * are split. Processes 0 to 3 are on nodes 0, 1, 0, 1.
+ */
 static void test_active_before_inactive(void **state)
+{
+	static const struct {
+		uint64_t sharers;
+		enum activity is[2]; /* of the first two */
+		double first[2]; /* local share of the first, by policy */
+	} cases[] = {
+		{ 3, { ACTIVITY_BUSY, ACTIVITY_ASLEEP }, { 100, 100 } },
+		{ 3, { ACTIVITY_ASLEEP, ACTIVITY_BUSY }, { 0, 0 } },
+		{ 3, { ACTIVITY_BUSY, ACTIVITY_BUSY }, { 50, 50 } },
+		{ 3, { ACTIVITY_BUSY, ACTIVITY_UNKNOWN }, { 50, 50 } },
+		{ 3, { ACTIVITY_UNKNOWN, ACTIVITY_ASLEEP }, { 50, 50 } },
+		{ 3, { ACTIVITY_ASLEEP, ACTIVITY_ASLEEP }, { 50, 50 } },
+		/* with a third on node 0, about whom nothing is known */
+		{ 7, { ACTIVITY_BUSY, ACTIVITY_ASLEEP }, { 100, 100 } },
+		{ 7, { ACTIVITY_ASLEEP, ACTIVITY_BUSY }, { 50, 50 } },
+		{ 7, { ACTIVITY_ASLEEP, ACTIVITY_ASLEEP }, { 50, 66.7 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (unsigned int policy = 0; policy < 2; policy++) {
+			machine(2, 4, policy);
+			m.processes[0].activity = cases[i].is[0];
+			m.processes[1].activity = cases[i].is[1];
+			pages_add(1000, cases[i].sharers, i % 2);
+			settle();
+			assert_near(local(0), cases[i].first[policy], 0.5);
+			assert_int_equal(settle(), 0);
+		}
+}
+
+/* Who sleeps is not slowed down, whatever is far from it. */
+static void test_fairness_is_of_those_who_run(void **state)
 {
 	(void)state;
 	machine(2, 2, PLACEMENT_FAIR);
-	for (size_t i = 0; i < 1000; i++) {
-		struct placement_page *page = page_add(3, 0);
-
-		if (i % 5 < 2)
-			m.mappers[page->first + i % 5].active = true;
-	}
-	settle();
-	for (size_t i = 0; i < m.in.n_pages; i++) {
-		struct placement_page *page = &m.pages[i];
-
-		for (uint32_t k = 0; k < 2; k++)
-			if (m.mappers[page->first + k].active)
-				assert_int_equal(page->node, k);
-	}
-	assert_near(local(0), 50, 1);
+	m.processes[0].activity = ACTIVITY_BUSY;
+	m.processes[1].activity = ACTIVITY_ASLEEP;
+	pages_add(1000, 3, 0);
+	assert_int_equal(settle(), 0);
+	assert_true(fairness() > 0.999);
+	m.processes[1].activity = ACTIVITY_UNKNOWN;
+	assert_true(fairness() < 0.7);
+	/* all sleep: as if all ran */
+	m.processes[0].activity = m.processes[1].activity = ACTIVITY_ASLEEP;
+	assert_true(fairness() < 0.7);
 }
 
 static void test_fixed_pages_stay(void **state)
@@ -448,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_pages_come_home),
 		cmocka_unit_test(test_a_process_without_a_home),
 		cmocka_unit_test(test_active_before_inactive),
+		cmocka_unit_test(test_fairness_is_of_those_who_run),
 		cmocka_unit_test(test_fixed_pages_stay),
 		cmocka_unit_test(test_a_move_is_followed_once),
 		cmocka_unit_test(test_small_changes_move_nothing),

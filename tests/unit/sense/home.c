@@ -69,12 +69,21 @@ static void thread(int tid, int ticks, int cpu, const char *cpus,
 		      cpus, mems);
 }
 
-static int look(struct home_look *ret)
+static const uint64_t nothing[64];
+
+static int dir_open(void)
 {
 	int dir = openat(root.proc, "7", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r;
 
 	assert_true(dir >= 0);
+	return dir;
+}
+
+static int look(struct home_look *ret)
+{
+	int dir = dir_open();
+	int r;
+
 	r = home_look(topology, dir, ret);
 	close(dir);
 	return r;
@@ -90,6 +99,9 @@ static void test_a_look(void **state)
 	thread(8, 30, 3, "2-3", "0-1");
 	assert_int_equal(look(&l), 0);
 	assert_int_equal(l.nice, -11);
+	/* ticks of its own stat: threads that have ended count, too */
+	assert_int_equal(l.cpu_usec,
+			 5 * 1000000 / (uint64_t)sysconf(_SC_CLK_TCK));
 	assert_int_equal(l.may_run, 3);
 	assert_int_equal(l.may_use, 3);
 	assert_in_range(l.ran[0], 24, 27);
@@ -105,16 +117,16 @@ static void test_a_pinned_process(void **state)
 	stat_write("proc/7", 0, 5, 0);
 	thread(7, 10, 0, "2-3", "0-1");
 	assert_int_equal(look(&l), 0);
-	home_step(&h, topology, &l);
+	home_step(&h, topology, &l, nothing);
 	assert_int_equal(h.nodes, 2); /* wherever it ran before */
 	thread(7, 10, 0, "0", "0-1");
 	assert_int_equal(look(&l), 0);
-	home_step(&h, topology, &l);
+	home_step(&h, topology, &l, nothing);
 	assert_int_equal(h.nodes, 1); /* at once */
 	/* all its memory has to be on node 1: its cpuset says so */
 	thread(7, 10, 0, "0", "1");
 	assert_int_equal(look(&l), 0);
-	home_step(&h, topology, &l);
+	home_step(&h, topology, &l, nothing);
 	assert_int_equal(h.nodes, 2);
 }
 
@@ -133,7 +145,7 @@ static void ran(struct home *h, uint8_t first, uint8_t second)
 
 	l.ran[0] = first;
 	l.ran[1] = second;
-	home_step(h, topology, &l);
+	home_step(h, topology, &l, nothing);
 }
 
 static void test_homes_by_where_threads_ran(void **state)
@@ -165,6 +177,90 @@ static void test_homes_by_where_threads_ran(void **state)
 	assert_int_equal(h.nodes, 2);
 }
 
+/* Of a process that runs on both nodes alike. */
+static uint64_t home_with(struct home *h, uint64_t first, uint64_t second)
+{
+	const struct home_look l = { .may_run = 3,
+				     .may_use = 3,
+				     .ran = { 50, 50 } };
+	const uint64_t own[64] = { first, second };
+
+	home_step(h, topology, &l, own);
+	return h->nodes;
+}
+
+static void test_homes_by_their_own_pages(void **state)
+{
+	struct home h = { 0 };
+
+	(void)state;
+	assert_int_equal(home_with(&h, 0, 200), 3); /* too few to tell */
+	assert_int_equal(home_with(&h, 300, 250), 3);
+	assert_int_equal(home_with(&h, 250, 1000), 2);
+	assert_int_equal(home_with(&h, 0, 0), 2); /* until it has another */
+	assert_int_equal(home_with(&h, 1000, 250), 1);
+	/* where it runs is worth more, and stays so */
+	ran(&h, 0, 100);
+	ran(&h, 0, 100);
+	ran(&h, 0, 100);
+	assert_int_equal(h.nodes, 2);
+	assert_int_equal(home_with(&h, 1000, 250), 2);
+}
+
+/* As numactl starts programs: "--membind" and "--preferred". */
+static void test_homes_by_policy(void **state)
+{
+	struct home bound = { .policy.bound = 2 };
+	struct home preferred = { .policy.preferred = 2 };
+	struct home_look pinned = { .may_run = 1, .may_use = 3 };
+
+	(void)state;
+	assert_int_equal(home_with(&bound, 1000, 0), 2);
+	assert_int_equal(home_with(&preferred, 1000, 0), 2);
+	/* it runs on the other node: its memory is where it has to be */
+	home_step(&bound, topology, &pinned, nothing);
+	assert_int_equal(bound.nodes, 2);
+	home_step(&preferred, topology, &pinned, nothing);
+	assert_int_equal(preferred.nodes, 1);
+	/* a cpuset without that node wins: the kernel has it so */
+	pinned.may_use = 1;
+	home_step(&bound, topology, &pinned, nothing);
+	assert_int_equal(bound.nodes, 1);
+}
+
+static void policy_write(const char *policy)
+{
+	faketree_file("proc/7/maps", "400000-401000 r--p 00000000 00:00 0\n");
+	faketree_file("proc/7/numa_maps",
+		      "00400000 %s file=/bin/x mapped=1 N0=1\n", policy);
+}
+
+static void test_policies_are_read_ever_more_rarely(void **state)
+{
+	struct home h = { 0 };
+	int dir;
+
+	(void)state;
+	stat_write("proc/7", 0, 5, 0);
+	policy_write("bind:0");
+	dir = dir_open();
+	home_policy(&h, dir);
+	assert_int_equal(h.policy.bound, 1);
+	policy_write("bind:1");
+	home_policy(&h, dir);
+	assert_int_equal(h.policy.bound, 1);
+	home_policy(&h, dir);
+	assert_int_equal(h.policy.bound, 2);
+	for (unsigned int i = 0; i < 1000; i++)
+		home_policy(&h, dir);
+	assert_int_equal(h.policy_rest, 64);
+	policy_write("default");
+	for (unsigned int i = 0; i < 65; i++)
+		home_policy(&h, dir);
+	assert_int_equal(h.policy.bound, 0);
+	close(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +271,13 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_homes_by_where_threads_ran,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_homes_by_their_own_pages,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_homes_by_policy, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_policies_are_read_ever_more_rarely, setup,
+			teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

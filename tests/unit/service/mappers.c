@@ -132,6 +132,7 @@ static int setup(void **state)
 		.frames = &m.frames,
 		.topology = m.topology,
 		.policy = PLACEMENT_FAIR,
+		.now_usec = 1,
 		.max_sharing = 256,
 		.max_entries = 1000,
 		.n_slices = 1,
@@ -155,8 +156,7 @@ static int teardown(void **state)
 static void run(void)
 {
 	for (unsigned int i = 0; i < 2; i++)
-		assert_int_equal(mappers_add(&m.mappers, m.watched[i], NULL, 1),
-				 0);
+		assert_int_equal(placed_add(&m.mappers, m.watched[i], NULL), 0);
 	assert_int_equal(mappers_run(&m.mappers, &m.worker), 0);
 }
 
