@@ -11,12 +11,15 @@
 #include "files.h"
 #include "frames.h"
 #include "pagemap.h"
+#include "pagenode.h"
 #include "process.h"
 
 #include <ksmd-plus/types.h>
 
-/* The kernel leaves these as they are behind the first page that fails. */
+/* The kernel leaves these as they are: see look_again(). */
 #define NOT_TRIED (-ECANCELED)
+
+static_assert(MIGRATE_MAX <= PAGENODE_MAX, "one question for all");
 
 struct call {
 	void *addresses[MIGRATE_MAX];
@@ -66,6 +69,24 @@ static void count(const struct call *call, struct migrate_result *result)
 	}
 }
 
+/*
+ * Pages for one node go in a list, and where one of it fails the kernel says
+ * nothing about the others, though nearly all have moved.
+ */
+static void look_again(const struct process *process, struct call *call)
+{
+	uint64_t addresses[MIGRATE_MAX];
+	int nodes[MIGRATE_MAX];
+
+	for (size_t i = 0; i < call->n; i++)
+		addresses[i] = (uintptr_t)call->addresses[i];
+	if (pagenode_ask(process, addresses, call->n, nodes))
+		return;
+	for (size_t i = 0; i < call->n; i++)
+		if (call->status[i] == NOT_TRIED && nodes[i] == call->nodes[i])
+			call->status[i] = nodes[i];
+}
+
 int migrate_pages(const struct process *process, const struct frames *frames,
 		  const struct migrate_page *pages, size_t n,
 		  struct migrate_result *ret)
@@ -97,6 +118,8 @@ int migrate_pages(const struct process *process, const struct frames *frames,
 			return MIGRATE_GONE;
 		if (r < 0 && errno != ENOMEM)
 			return -errno;
+		if (r > 0)
+			look_again(process, &call);
 		if (r < 0)
 			result.no_memory += (uint32_t)call.n;
 		else
