@@ -4,9 +4,11 @@
 """Merged pages live where they are used: on machines with several memory
 nodes, by the kernel's own word for the node of each page."""
 
+import collections
 import contextlib
 import ctypes
 import os
+import re
 import time
 from pathlib import Path
 
@@ -24,6 +26,13 @@ CONFIG = ["[scan]", f"cpu_limit = {CPU_LIMIT:.0%}", "[numa]", "rest = 2s"]
 CPU_SHARE = 1 / 20              # of the budget, for all that is tested here
 SAVED_SECONDS = 5               # of it may have been saved up, as by budget.h
 SYS_MOVE_PAGES = 279
+SYS_SET_MEMPOLICY = 238
+MPOL_DEFAULT, MPOL_BIND = 0, 2
+CGROUP = Path("/sys/fs/cgroup")
+# For tests of what is not a matter of so many pages.
+FEW_MIB = 8
+FEW_DUPLICATES = 80             # percent
+FEW_PAGES = FEW_MIB * 256 * FEW_DUPLICATES // 100 - 16  # whole runs
 # nuKSM, table III
 PRIORITIES = [((-20, -11), (91, 9)), ((-20, -16), (83, 17)),
               ((-20, -20), (50, 50)), ((-16, -20), (17, 83)),
@@ -51,10 +60,11 @@ class Sharer:
     """A process with the same pages as the others. It is asked once where
     they are: its answers are writes, and break its own merged pages."""
 
-    def __init__(self, t, number, node):
-        with on_node(node):
-            self.target = t.target("dup", "--size", str(SIZE_MIB), "--dup",
-                                   "100", "--id", str(number))
+    def __init__(self, t, number, node=None, size=SIZE_MIB, duplicates=100,
+                 more=()):
+        with contextlib.nullcontext() if node is None else on_node(node):
+            self.target = t.target("dup", "--size", str(size), "--dup",
+                                   str(duplicates), "--id", str(number), *more)
         self.pid = self.target.pid
         self.first, self.end = (int(word, 16) for word in
                                 self.target.ask("where").split())
@@ -68,6 +78,15 @@ class Sharer:
                         addresses, None, status, 0) < 0:
             raise OSError(ctypes.get_errno(), "move_pages")
         return list(status)
+
+    def nodes_in_numa_maps(self):
+        """The same, counted by the kernel: {node: pages}."""
+        counts = collections.Counter()
+        for line in Path(f"/proc/{self.pid}/numa_maps").read_text().split("\n"):
+            if line and self.first <= int(line.split()[0], 16) < self.end:
+                counts.update({int(node): int(n) for node, n in
+                               re.findall(r" N(\d+)=(\d+)", line)})
+        return counts
 
     def pin(self, node):
         os.sched_setaffinity(self.pid, {node})
@@ -103,6 +122,12 @@ def wait_shares(sharers, homes, wanted, seconds=120):
     finally:
         print("# shares:", *(f"{s:.1f}%" for s in shares(sharers, homes)),
               flush=True)
+
+
+def row_of(daemon, sharer):
+    """What `list` says about it."""
+    return next(row for row in daemon.ctl_json("list")
+                if row["pid"] == sharer.pid)
 
 
 def numa(daemon):
@@ -168,9 +193,10 @@ def report(sharers, daemon):
     harness.wait_for(lambda: numa(daemon)["fairness"] >= 0.98, 60,
                      "a report of fairness", pause=0.5)
     harness.check(numa(daemon)["policy"] == "fair", numa(daemon))
-    rows = {row["pid"]: row for row in daemon.ctl_json("list")}
     for node, sharer in enumerate(sharers):
-        row = rows[sharer.pid]
+        row = row_of(daemon, sharer)
+        counts = collections.Counter(sharer.nodes())
+        harness.check(counts == sharer.nodes_in_numa_maps(), counts)
         harness.check(row["nodes"] == str(node), row)
         harness.check(row["merged_pages"] >= PAGES, row)
         harness.check(abs(row["merged_pages_local"] / row["merged_pages"] -
@@ -213,6 +239,69 @@ def merged_pages_live_where_they_are_used(t):
     finish(sharers, daemon, cow)
 
 
+def few(t, number, node=None, more=()):
+    return Sharer(t, number, node, FEW_MIB, FEW_DUPLICATES, more)
+
+
+def who_sleeps_makes_way_for_who_is_busy(t):
+    """Everybody counts until one is known to sleep."""
+    sharers = [few(t, 0, 0), few(t, 1, 1, ("--volatile", "10"))]
+    daemon = t.daemon(t.config(*CONFIG[:-1], "rest = 1s"))
+    wait_merged(sharers, FEW_PAGES)
+    harness.wait_for(lambda: [row_of(daemon, sharer).get("activity")
+                              for sharer in sharers] == ["asleep", "busy"],
+                     120, "one asleep and one busy", pause=0.5)
+    # all that is shared; what is not is where it was written first
+    wait_shares(sharers[:1], (0,), (100 - FEW_DUPLICATES,))
+    busy = sharers[1]
+    harness.wait_for(lambda: row_of(daemon, busy)["merged_pages_local"] >=
+                     0.99 * FEW_PAGES, 120, "a report of it", pause=0.5)
+    harness.check(daemon.terminate() == 0, "the daemon's exit status")
+    for sharer in sharers:
+        sharer.target.intact()
+        sharer.target.finish()
+
+
+@contextlib.contextmanager
+def memory_bound_to(node):
+    """As by `numactl --membind`, which leaves CPUs as they are."""
+    mask = ctypes.c_ulong(1 << node)
+    libc.syscall(SYS_SET_MEMPOLICY, MPOL_BIND, ctypes.byref(mask),
+                 ctypes.c_ulong(64))
+    try:
+        yield
+    finally:
+        libc.syscall(SYS_SET_MEMPOLICY, MPOL_DEFAULT, None, ctypes.c_ulong(0))
+
+
+def cpuset(t, sharer, node):
+    """As libvirt's <numatune mode="strict">, CPUs left as they are."""
+    (CGROUP / "cgroup.subtree_control").write_text("+cpuset")
+    folder = CGROUP / "machine-guest.scope"
+    folder.mkdir()
+    t.stack.callback(folder.rmdir)
+    t.stack.callback(sharer.target.stop)
+    (folder / "cpuset.mems").write_text(str(node))
+    (folder / "cgroup.procs").write_text(str(sharer.pid))
+
+
+def guests_pinned_by_others_are_recognised(t):
+    """By cpuset and by policy: none of them is pinned to a CPU."""
+    with memory_bound_to(1):
+        bound = few(t, 0)
+    sharers = [bound, few(t, 1)]
+    cpuset(t, sharers[1], 0)
+    daemon = t.daemon(t.config(*CONFIG))
+    wait_merged(sharers, FEW_PAGES)
+    each = 100 - FEW_DUPLICATES / 2
+    wait_shares(sharers, (1, 0), (each, each))
+    homes = [row_of(daemon, sharer)["nodes"] for sharer in sharers]
+    harness.check(homes == ["1", "0"], homes)
+    harness.check(daemon.terminate() == 0, "the daemon's exit status")
+    for sharer in sharers:
+        sharer.target.intact()
+
+
 def nodes_of_their_own_are_left_alone(t):
     """With merge_across_nodes=0 each node has its copies, and keeps them."""
     harness.ksm_write("run", 2)
@@ -235,20 +324,25 @@ def nodes_of_their_own_are_left_alone(t):
         sharer.target.finish()
 
 
-def machine(kernel, nodes, mib=NODE_MIB, own=False):
-    tests = ("merged_pages_live_where_they_are_used",
-             *(("nodes_of_their_own_are_left_alone",) if own else ()))
-    return vm.Machine(kernel, nodes=nodes, memory_mib=mib * nodes, tests=tests)
+def machine(kernel, nodes, *more, mib=NODE_MIB):
+    tests = (merged_pages_live_where_they_are_used, *more)
+    return vm.Machine(kernel, nodes=nodes, memory_mib=mib * nodes,
+                      tests=tuple(test.__name__ for test in tests))
 
 
 # Emulated, a machine with four nodes takes minutes: they are for NUMA_ALL=1.
 ALL = os.environ.get("NUMA_ALL") == "1"
-MACHINES = [machine("6.1", 2), machine("6.12", 2, mib=SHARING_MIB),
-            machine("6.1", 4), machine("6.12", 4, own=True)]
+MACHINES = [machine("6.1", 2, who_sleeps_makes_way_for_who_is_busy),
+            machine("6.12", 2, guests_pinned_by_others_are_recognised,
+                    mib=SHARING_MIB),
+            machine("6.1", 4),
+            machine("6.12", 4, nodes_of_their_own_are_left_alone)]
 
 
 if __name__ == "__main__":
     vm.run(merged_pages_live_where_they_are_used,
+           who_sleeps_makes_way_for_who_is_busy,
+           guests_pinned_by_others_are_recognised,
            nodes_of_their_own_are_left_alone,
            machines=MACHINES if ALL else MACHINES[:2],
            seconds=600)
