@@ -163,7 +163,8 @@ $(eval $(call PROGRAM_RULES,ksmd-plusctl,ctl))
 
 # --- tests -----------------------------------------------------------------
 
-UNIT_SOURCES := $(wildcard tests/unit/*/*.c)
+UNIT_SOURCES := $(filter-out $(if $(filter yes,$(DSA)),, \
+	$(wildcard tests/unit/checksum/dsa-*.c)),$(wildcard tests/unit/*/*.c))
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(UNIT_SOURCES))
 TARGET_SOURCES := $(wildcard tests/targets/*.c)
 TARGETS := $(patsubst %.c,$(B)/%,$(TARGET_SOURCES))

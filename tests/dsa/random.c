@@ -5,10 +5,11 @@
  *	random [DESCRIPTORS [SEED]]
  *
  * Two threads send pages through each kind of queue and rung while devices
- * fault, lose, delay, refuse and are disabled. Each page has to come back with
- * the checksum of the CPU, and to be counted exactly once; no memory that a
- * device owns may be touched, no dedicated queue overrun, and in the end all
- * that was put aside has to be free again. test-timeout: 900
+ * fault, lose, delay, refuse and are disabled, until the devices have done so
+ * many DESCRIPTORS well. Each page has to come back with the checksum of the
+ * CPU, and to be counted exactly once; no memory that a device owns may be
+ * touched, no dedicated queue overrun, and in the end all that was put aside
+ * has to be free again. test-timeout: 900
  */
 #include "bringup.h"
 
@@ -19,10 +20,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MSEC	    1000000ULL
-#define THREADS	    2
-#define KINDS	    6
-#define DESCRIPTORS 30000ULL
+#define MSEC	     1000000ULL
+#define THREADS	     2
+#define KINDS	     6
+#define WITHOUT_USEC 1000
+#define DESCRIPTORS  30000ULL
 /* So many sets may wait for a device; one more for each thread. */
 #define PUT_ASIDE_MAX (8U + THREADS)
 
@@ -44,7 +46,7 @@ struct thread {
 	pthread_t id;
 	const struct checksum_engine *engine;
 	uint64_t seed;
-	uint64_t until; /* pages */
+	uint64_t until; /* pages that the devices have done, for all threads */
 	uint64_t pages;
 	uint64_t wrong;
 };
@@ -86,6 +88,18 @@ static void round_of(struct thread *t, struct checksum_lane *lane)
 	t->pages += n;
 }
 
+/* With no queue in use the CPU would do it all: wait until one is back. Now
+ * and then a round brings the engine to look for it. */
+static bool has_more(const struct thread *t)
+{
+	struct engine_dsa_state s;
+
+	engine_dsa_state(t->engine, &s);
+	if (!s.n_queues)
+		usleep(WITHOUT_USEC);
+	return s.pages < t->until;
+}
+
 static void *thread_main(void *arg)
 {
 	struct thread *t = arg;
@@ -93,7 +107,7 @@ static void *thread_main(void *arg)
 
 	if (t->engine->lane_new(t->engine, &lane))
 		errx(1, "no lane");
-	while (t->pages < t->until)
+	while (has_more(t))
 		round_of(t, lane);
 	t->engine->lane_free(lane);
 	atomic_fetch_sub(&n_running, 1);
@@ -225,7 +239,7 @@ static bool run_kind(int kind, uint64_t pages, uint64_t seed)
 	for (int i = 0; i < THREADS; i++) {
 		threads[i].engine = engine;
 		threads[i].seed = seed + 100 + (uint64_t)i;
-		threads[i].until = pages / THREADS;
+		threads[i].until = pages;
 		pthread_create(&threads[i].id, NULL, thread_main, &threads[i]);
 	}
 	most = disturb(devices, engine, seed);
