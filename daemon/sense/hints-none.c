@@ -38,6 +38,19 @@ const char *hints_hook_name(enum hints_hook hook)
 	return "none";
 }
 
+bool hints_is_costly(enum hints_hook hook)
+{
+	(void)hook;
+	return false;
+}
+
+int hints_rest(struct hints *hints, bool rest)
+{
+	(void)hints;
+	(void)rest;
+	return 0;
+}
+
 int hints_watch(struct hints *hints, pid_t tgid, uint32_t number)
 {
 	(void)hints;

@@ -39,6 +39,12 @@ struct hints {
 	size_t n_objects;
 	struct bpf_link *links[LINKS_MAX];
 	size_t n_links;
+	/* Of a hook that may rest: its program, and its links, which are the
+	 * last. */
+	enum hints_hook hook;
+	struct bpf_program *program;
+	size_t first_link;
+	bool rests;
 };
 
 static const char *const syscalls[] = {
@@ -217,14 +223,35 @@ static int fentry_attach(struct hints *h, struct hints_state *state)
 	return 0;
 }
 
-static int tracepoint_attach(struct hints *h, struct hints_state *state)
+/* Hook @h->program, which is loaded; nothing stays if it fails. */
+static int costly_link(struct hints *h)
 {
-	struct bpf_program *program;
-	int r = object_load(h, "hint_syscall", &program);
+	int r = 0;
 
+	h->first_link = h->n_links;
+	if (h->hook == HOOK_SYS_EXIT)
+		return link_keep(h, bpf_program__attach(h->program));
 	for (size_t i = 0; !r && i < ARRAY_SIZE(syscalls); i++)
 		r = link_keep(h, bpf_program__attach_tracepoint(
-					 program, "syscalls", syscalls[i]));
+					 h->program, "syscalls", syscalls[i]));
+	if (r)
+		detach_to(h, h->first_link, h->n_objects);
+	return r;
+}
+
+static int costly_attach(struct hints *h, enum hints_hook hook,
+			 const char *name)
+{
+	int r = object_load(h, name, &h->program);
+
+	h->hook = hook;
+	return r ? r : costly_link(h);
+}
+
+static int tracepoint_attach(struct hints *h, struct hints_state *state)
+{
+	int r = costly_attach(h, HOOK_TRACEPOINT, "hint_syscall");
+
 	if (r) {
 		because(state, "tracepoint: %s",
 			r == -ENOENT ? HINTS_NO_TRACEFS : reason(r));
@@ -236,7 +263,7 @@ static int tracepoint_attach(struct hints *h, struct hints_state *state)
 
 static int sys_exit_attach(struct hints *h, struct hints_state *state)
 {
-	int r = program_attach(h, "hint_sys_exit");
+	int r = costly_attach(h, HOOK_SYS_EXIT, "hint_sys_exit");
 
 	if (r) {
 		because(state, "sys_exit: %s", reason(r));
@@ -254,10 +281,10 @@ static void hooks_attach(struct hints *h, enum hints_want want,
 		unsigned int wanted; /* bits of enum hints_want */
 	} hooks[] = {
 		{ fentry_attach, 1U << HINTS_AUTO | 1U << HINTS_FENTRY },
-		{ tracepoint_attach, 1U << HINTS_AUTO | 1U << HINTS_TRACEPOINT |
-					     1U << HINTS_TRACEPOINT_NAMED },
 		{ sys_exit_attach, 1U << HINTS_AUTO | 1U << HINTS_TRACEPOINT |
 					   1U << HINTS_TRACEPOINT_ANY },
+		{ tracepoint_attach, 1U << HINTS_AUTO | 1U << HINTS_TRACEPOINT |
+					     1U << HINTS_TRACEPOINT_NAMED },
 	};
 	size_t n_links = h->n_links, n_objects = h->n_objects;
 
@@ -302,8 +329,9 @@ int hints_open(const struct root *root, enum hints_want want, uint32_t n_slots,
 	if (r) {
 		because(ret_state, "maps: %s", strerror(-r));
 	} else {
-		hooks_attach(h, want, ret_state);
+		/* the first links are those that never rest */
 		r = program_attach(h, "hint_uring");
+		hooks_attach(h, want, ret_state);
 		ret_state->uring = !r;
 		if (r)
 			because(ret_state, "io_uring is not seen: %s",
@@ -335,6 +363,26 @@ struct hints *hints_close(struct hints *h)
 uint64_t hints_rights(void)
 {
 	return RIGHT(CAP_BPF) | RIGHT(CAP_PERFMON);
+}
+
+bool hints_is_costly(enum hints_hook hook)
+{
+	return hook == HOOK_TRACEPOINT || hook == HOOK_SYS_EXIT;
+}
+
+int hints_rest(struct hints *h, bool rest)
+{
+	int r = 0;
+
+	if (!hints_is_costly(h->hook) || h->rests == rest)
+		return 0;
+	if (rest)
+		detach_to(h, h->first_link, h->n_objects);
+	else
+		r = costly_link(h);
+	if (!r)
+		h->rests = rest;
+	return r;
 }
 
 const char *hints_hook_name(enum hints_hook hook)

@@ -12,6 +12,7 @@
 #include "budget.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "demand.h"
 #include "hinted.h"
 #include "hints.h"
 #include "log.h"
@@ -19,6 +20,7 @@
 #include "mapping.h"
 #include "merge.h"
 #include "pool.h"
+#include "readers.h"
 #include "scan.h"
 #include "watch.h"
 
@@ -39,6 +41,8 @@
 /* Turns that a page may wait for its mapping to be known. */
 #define TRIES_MAX 8U
 #define BATCH	  256U
+/* While a hook rests somebody looks so often whether it is wanted. */
+#define READERS_USEC USEC_PER_SEC
 
 struct hinting {
 	struct hinting_env env;
@@ -47,6 +51,9 @@ struct hinting {
 	struct hints *hints; /* NULL: not hooked */
 	struct hints_state state;
 	bool refused; /* not to be tried again before a reload */
+	struct demand demand; /* for a hook for which everybody pays */
+	struct readers readers;
+	uint64_t readers_usec; /* the next look at them */
 	unsigned int n_watched;
 	uint64_t alone_usec; /* since when nobody is watched */
 	uint64_t some_usec; /* since when somebody is */
@@ -74,9 +81,19 @@ static const char *const costs[] = {
 	[HOOK_FENTRY] = NULL,
 };
 
+/* Only where nobody has asked for that hook by its name. */
+static bool may_rest(const struct hinting *h)
+{
+	return h->hints && h->hook == HINTS_AUTO &&
+	       hints_is_costly(h->state.hook);
+}
+
 static void text_set(struct hinting *h)
 {
-	const char *cost = h->hints ? costs[h->state.hook] : NULL;
+	const char *cost = !h->hints ? NULL
+			   : may_rest(h) && !h->demand.hooked
+				   ? "rests: nobody who is watched reads files"
+				   : costs[h->state.hook];
 	const char *name = hints_hook_name(h->state.hook);
 
 	if (!h->env.config->hints_enabled)
@@ -102,6 +119,22 @@ static void watch_one(struct hinting *h, const struct watched *w)
 		h->unwatched++;
 }
 
+/* What is configured; for tests the environment may name one hook. */
+static enum hints_want hook_wanted(const struct config *config)
+{
+	static const enum hints_want wants[] = {
+		[HOOK_FENTRY] = HINTS_FENTRY,
+		[HOOK_TRACEPOINT] = HINTS_TRACEPOINT_NAMED,
+		[HOOK_SYS_EXIT] = HINTS_TRACEPOINT_ANY,
+	};
+	const char *name = getenv("KSMD_PLUS_HOOK");
+
+	for (enum hints_hook i = HOOK_FENTRY; name && i <= HOOK_SYS_EXIT; i++)
+		if (!strcmp(name, hints_hook_name(i)))
+			return wants[i];
+	return config->hints_hook;
+}
+
 /* One line in the journal says what there is, and why not more. */
 static void hooks_open(struct hinting *h)
 {
@@ -115,8 +148,10 @@ static void hooks_open(struct hinting *h)
 	h->buffer = config->hints_buffer;
 	while (n_slots < h->buffer)
 		n_slots *= 2;
-	r = hints_open(h->env.root, h->hook, n_slots, &h->state, &h->hints);
+	r = hints_open(h->env.root, hook_wanted(config), n_slots, &h->state,
+		       &h->hints);
 	h->refused = r != 0;
+	demand_init(&h->demand, clock_usec(CLOCK_MONOTONIC));
 	text_set(h);
 	if (r < 0)
 		log_event_limited(LOG_ERR, JOURNAL_HINTS_REFUSED, NULL,
@@ -167,11 +202,13 @@ static void hooks_consider(struct hinting *h, uint64_t now)
 		hooks_open(h);
 }
 
-static void hints_collect(struct hinting *h)
+/* Bytes that hints of watched processes tell of. */
+static uint64_t hints_collect(struct hinting *h)
 {
 	struct hint list[BATCH];
 	struct watched *const *watched;
 	size_t n, n_watched;
+	uint64_t bytes = 0;
 
 	watched = watch_list(h->env.watch, &n_watched);
 	/* no more than one ring at a time: others wait for the loop */
@@ -183,12 +220,45 @@ static void hints_collect(struct hinting *h)
 					? watched[list[i].number]
 					: NULL;
 
-			if (w && w->process.id.pid == (pid_t)list[i].tgid)
-				hinted_add(h->hinted, &list[i]);
+			if (!w || w->process.id.pid != (pid_t)list[i].tgid)
+				continue;
+			hinted_add(h->hinted, &list[i]);
+			bytes += list[i].bytes;
 		}
 		if (n < BATCH)
 			break;
 	}
+	return bytes;
+}
+
+/* A hook for which everybody pays rests while it is of no use. */
+static void demand_turn(struct hinting *h, uint64_t now, uint64_t bytes)
+{
+	bool before = h->demand.hooked;
+	struct watched *const *list;
+	size_t n;
+	int r;
+
+	if (!may_rest(h))
+		return;
+	if (before) {
+		demand_hinted(&h->demand, now, bytes);
+	} else if (now >= h->readers_usec) {
+		h->readers_usec = now + READERS_USEC;
+		list = watch_list(h->env.watch, &n);
+		demand_read(&h->demand, now,
+			    readers_look(&h->readers, list, n));
+	}
+	if (h->demand.hooked == before)
+		return;
+	r = hints_rest(h->hints, before);
+	if (r) {
+		log_debug("Cannot follow reads again, trying later: %s",
+			  strerror(-r));
+		h->demand.hooked = before;
+	}
+	readers_forget(&h->readers);
+	text_set(h);
 }
 
 /* --- looks ----------------------------------------------------------------- */
@@ -294,7 +364,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)usec;
 	hooks_consider(h, now);
 	if (h->hints)
-		hints_collect(h);
+		demand_turn(h, now, hints_collect(h));
 	if (!hinted_is_empty(h->hinted)) {
 		hinted_turn(h->hinted);
 		regions_look(h);

@@ -63,6 +63,10 @@ struct watched {
 	bool news; /* this pass has brought something */
 	struct probing probing;
 
+	/* when the hook for hints rests; see readers.h */
+	uint64_t io_bytes;
+	uint32_t io_epoch;
+
 	/* from the last look at its mappings */
 	struct vmas vmas;
 	uint64_t mapped_usec; /* when they were read */

@@ -363,6 +363,31 @@ static void test_table(enum hints_want want)
 	hints_close(hints);
 }
 
+/* Nothing is told while a hook rests, and all afterwards, again and again; a
+ * hook that costs others nothing never rests. */
+static void test_resting(enum hints_want want)
+{
+	struct hints *hints = hints_want(want, RING);
+	bool rests = want != HINTS_FENTRY;
+	int fd = open_file();
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(hints_rest(hints, true), 0);
+		assert_int_equal(hints_rest(hints, true), 0);
+		assert_int_equal(pread(fd, g.memory, PAGE_BYTES, 0),
+				 PAGE_BYTES);
+		assert_int_equal(told_by(hints).n, !rests);
+		assert_int_equal(hints_rest(hints, false), 0);
+		assert_int_equal(hints_rest(hints, false), 0);
+		assert_int_equal(pread(fd, g.memory, PAGE_BYTES, 0),
+				 PAGE_BYTES);
+		assert_int_equal(told_by(hints).n, 1);
+	}
+	close(fd);
+	hints_rest(hints, true);
+	hints_close(hints);
+}
+
 static void test_off(void **state)
 {
 	struct hints_state why;
@@ -406,6 +431,11 @@ static void test_off(void **state)
 	{                                                                      \
 		(void)state;                                                   \
 		test_table(want);                                              \
+	}                                                                      \
+	static void test_##hook##_resting(void **state)                        \
+	{                                                                      \
+		(void)state;                                                   \
+		test_resting(want);                                            \
 	}
 
 TESTS_OF(fentry, HINTS_FENTRY)
@@ -418,7 +448,8 @@ TESTS_OF(sys_exit, HINTS_TRACEPOINT_ANY)
 		cmocka_unit_test(test_##hook##_files_alone),                   \
 		cmocka_unit_test(test_##hook##_watched_alone),                 \
 		cmocka_unit_test(test_##hook##_overwriting),                   \
-		cmocka_unit_test(test_##hook##_table)
+		cmocka_unit_test(test_##hook##_table),                         \
+		cmocka_unit_test(test_##hook##_resting)
 
 int main(void)
 {

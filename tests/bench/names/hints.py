@@ -199,8 +199,8 @@ def hook_to(t, daemon, hints):
 
 
 def cost_once(t, hook, turns):
-    """({hooked: [nanoseconds for watched pread, getppid, unwatched pread,
-    getppid]}, the hook it was, why no better one)."""
+    """With @hook or none: ({hooked: [nanoseconds for watched pread, getppid,
+    unwatched pread, getppid]}, the hook it was, why no better one)."""
     path = t.folder / "file"
     path.write_bytes(os.urandom(64 * PAGE))
     meters = []
@@ -208,11 +208,12 @@ def cost_once(t, hook, turns):
         program = t.folder / name
         shutil.copy(harness.BUILD / "tests/bench/pread", program)
         meters.append(t.own(Meter([str(program), str(path)])))
-    daemon = t.daemon(config(t, "enabled = no"))
+    daemon = t.daemon(config(t, "enabled = no"),
+                      env={"KSMD_PLUS_HOOK": hook})
     found = {False: [], True: []}
     for _ in range(turns):
         for hooked in (False, True):
-            used, why = hook_to(t, daemon, f"hook = {hook}" if hooked
+            used, why = hook_to(t, daemon, "hook = tracepoint" if hooked
                                 else "enabled = no")
             if hooked and used == "none":
                 return None, used, why
@@ -228,10 +229,10 @@ def reason(why, hook):
     return match[1] if match else why
 
 
-def cost_of(bench, wanted, hook, mount):
-    """The rows of one hook. @wanted: what it shall be; @hook: by what key."""
-    with tracefs(mount):
-        nsec, used, why = bench.locked(cost_once, hook, TURNS * bench.runs)
+def cost_of(bench, wanted):
+    """The rows of one hook."""
+    with tracefs(wanted == "tracepoint"):
+        nsec, used, why = bench.locked(cost_once, wanted, TURNS * bench.runs)
     if used != wanted:
         bench.row(table.skipped(f"pread, {wanted}", reason(why, hook)))
         return
@@ -253,9 +254,8 @@ def cost_of(bench, wanted, hook, mount):
 def hints(bench):
     if measuring.available_bytes() < NEEDS:
         raise harness.Skip(f"needs {NEEDS >> 30} GiB of free memory")
-    cost_of(bench, "fentry", "fentry", False)
-    cost_of(bench, "tracepoint", "tracepoint", True)
-    cost_of(bench, "sys_exit", "tracepoint", False)
+    for hook in ("fentry", "sys_exit", "tracepoint"):
+        cost_of(bench, hook)
     use(bench)
 
 
