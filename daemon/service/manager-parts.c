@@ -129,6 +129,18 @@ static enum confine_role readers(const struct manager *m)
 		       : CONFINE_READER_DSA;
 }
 
+static int threads_start(struct manager *m, unsigned int n,
+			 const struct checksum_engine *engine,
+			 enum confine_role role, struct pool **ret)
+{
+	return pool_new(&(struct pool_env){ .event = m->event,
+					    .root = m->root,
+					    .n_threads = n,
+					    .engine = engine,
+					    .role = role },
+			ret);
+}
+
 static int sense_start(struct manager *m)
 {
 	uint64_t seed;
@@ -247,8 +259,8 @@ static int placing_start(struct manager *m)
 {
 	int r = m->options.dry_run || m->kfeat->n_nodes < 2
 			? 0
-			: pool_new(m->event, 1, &checksum_cpu, CONFINE_MOVER,
-				   &m->movers);
+			: threads_start(m, 1, &checksum_cpu, CONFINE_MOVER,
+					&m->movers);
 	struct placing_env env = {
 		.event = m->event,
 		.root = m->root,
