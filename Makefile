@@ -7,9 +7,27 @@
 # LAYERS_<folder> names. A layer's objects become build/lib<layer>.a.
 
 VERSION := 0.1.0
+# Who answers for packages made here; say who you are before you publish one.
+MAINTAINER ?= ksmd-plus developers <ksmd-plus@example.org>
+
+# Where things go: the GNU names, and PREFIX and the like for those who are
+# used to capitals. The programs know libexecdir and sysconfdir, so these have
+# to be the same when building.
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
-LIBEXECDIR ?= $(PREFIX)/libexec
+prefix ?= $(PREFIX)
+exec_prefix ?= $(prefix)
+bindir ?= $(exec_prefix)/bin
+sbindir ?= $(exec_prefix)/sbin
+LIBEXECDIR ?= $(exec_prefix)/libexec
+libexecdir ?= $(LIBEXECDIR)
+sysconfdir ?= $(SYSCONFDIR)
+datarootdir ?= $(prefix)/share
+datadir ?= $(datarootdir)
+mandir ?= $(datarootdir)/man
+bashcompletiondir ?= $(datadir)/bash-completion/completions
+zshcompletiondir ?= $(datadir)/zsh/site-functions
+fishcompletiondir ?= $(datadir)/fish/vendor_completions.d
 UNITDIR ?= /usr/lib/systemd/system
 CATALOGDIR ?= /usr/lib/systemd/catalog
 PRESETDIR ?= /usr/lib/systemd/system-preset
@@ -17,6 +35,9 @@ SYSUSERSDIR ?= /usr/lib/sysusers.d
 DBUSDIR ?= /usr/share/dbus-1
 POLKITDIR ?= /usr/share/polkit-1/actions
 DESTDIR ?=
+INSTALL ?= install
+INSTALL_PROGRAM ?= $(INSTALL)
+INSTALL_DATA ?= $(INSTALL) -m644
 
 ARCH := $(shell uname -m)
 # Checksums by the Data Streaming Accelerator: yes or no. Only x86-64 has one,
@@ -34,6 +55,8 @@ PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
 PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base mandoc \
 	cppcheck dbus-daemon strace tmux \
 	$(PACKAGES_VM)
+PACKAGES_DEB := debhelper dpkg-dev
+PACKAGES_RPM := rpm
 PACKAGES_FRESH := mmdebstrap
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
 
@@ -77,9 +100,9 @@ CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Werror=unused-function -D_GNU_SOURCE \
 	-DKSMD_PLUS_VERSION='"$(VERSION)"' \
-	-DKSMD_PLUS_LIBEXECDIR='"$(LIBEXECDIR)/ksmd-plus"' \
-	-DKSMD_PLUS_SYSCONFDIR='"$(SYSCONFDIR)"' \
-	-fno-omit-frame-pointer -pthread -MMD -MP $(CFLAGS) $(SAN)
+	-DKSMD_PLUS_LIBEXECDIR='"$(libexecdir)/ksmd-plus"' \
+	-DKSMD_PLUS_SYSCONFDIR='"$(sysconfdir)"' \
+	-fno-omit-frame-pointer -pthread -MMD -MP $(CPPFLAGS) $(CFLAGS) $(SAN)
 # libm is a part of libc.
 ALL_LDFLAGS = -pthread -Wl,--as-needed $(SAN) $(LDFLAGS) -lm
 
@@ -222,6 +245,14 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 		-o $@ $< $(call layer_archives,service) $(ALL_LDFLAGS) \
 		$(call pkg_libs,$(call layer_pkgs,service))
 
+# This one parses what ksmd-plusctl alone reads.
+$(B)/tests/fuzz/ksmtuned: tests/fuzz/ksmtuned.c $(call layer_archives,ctl)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_CFLAGS) $(call layer_includes,ctl) \
+		-o $@ $< $(call layer_archives,ctl) $(ALL_LDFLAGS) \
+		$(call pkg_libs,$(call layer_pkgs,ctl))
+
 # The model of the accelerator knows nothing of the daemon; what is to meet it
 # in one process links dsa_ops of the model instead of the daemon's.
 DSA_MODEL := $(patsubst %.c,$(B)/%.o,$(addprefix tests/dsa/,crc.c device.c \
@@ -310,13 +341,15 @@ help:
 	@echo "BPF=no with any of them: no hints from reads of files, no libbpf"
 	@echo "SECCOMP=no: no filter of the daemon's system calls, no libseccomp"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR; make uninstall"
+	@echo "make deb      a Debian package, in build/deb; make rpm, in build/rpm"
 	@echo "make format   lay out all C files (clang-format 14)"
 	@echo "make clean    remove build/"
 
 .PHONY: deps
 deps: deps-build deps-demo deps-test
 
-.PHONY: deps-build deps-demo deps-vm deps-test deps-fresh deps-bench
+.PHONY: deps-build deps-demo deps-vm deps-test deps-fresh deps-bench deps-deb \
+	deps-rpm
 deps-build:
 	$(call need,$(PACKAGES_BUILD))
 deps-demo:
@@ -327,6 +360,10 @@ deps-test:
 	$(call need,$(PACKAGES_TEST))
 deps-fresh:
 	$(call need,$(PACKAGES_FRESH))
+deps-deb:
+	$(call need,$(PACKAGES_DEB))
+deps-rpm:
+	$(call need,$(PACKAGES_RPM))
 # Only what draws and boots: the rest of the benchmark runs without.
 deps-bench:
 	@$(call need,$(PACKAGES_BENCH)) || echo "  going on without"
@@ -361,59 +398,50 @@ soak: deps-build deps-demo
 
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard systemd/*.service systemd/*.timer)
-man_path = $(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
-# For machines with a Data Streaming Accelerator; see the manual.
-DSA_SETUP := $(addprefix $(PREFIX)/share/ksmd-plus/,ksmd-plus-dsa.sh \
-	60-ksmd-plus-dsa.rules)
-DASHBOARD := $(PREFIX)/share/ksmd-plus/grafana/ksmd-plus.json
-COMPLETION := $(PREFIX)/share/bash-completion/completions/ksmd-plusctl
-INSTALLED := $(PREFIX)/sbin/ksmd-plus $(PREFIX)/bin/ksmd-plusctl \
-	$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector \
-	$(foreach page,$(MAN_PAGES),$(call man_path,$(page))) \
+man_path = $(mandir)/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
+# Files that are installed as they are, as SOURCE:PATH. Those for machines with
+# a Data Streaming Accelerator are explained in the manual.
+DATA := $(foreach page,$(MAN_PAGES),$(page):$(call man_path,$(page))) \
+	etc/bash-completion/ksmd-plusctl:$(bashcompletiondir)/ksmd-plusctl \
+	etc/zsh-completion/_ksmd-plusctl:$(zshcompletiondir)/_ksmd-plusctl \
+	$(foreach name,ksmd-plus ksmd-plusctl, \
+	etc/fish-completion/$(name).fish:$(fishcompletiondir)/$(name).fish) \
+	etc/60-ksmd-plus-dsa.rules:$(datadir)/ksmd-plus/60-ksmd-plus-dsa.rules \
+	etc/grafana/ksmd-plus.json:$(datadir)/ksmd-plus/grafana/ksmd-plus.json \
+	systemd/ksmd-plus.catalog:$(CATALOGDIR)/ksmd-plus.catalog \
+	systemd/ksmd-plus.preset:$(PRESETDIR)/90-ksmd-plus.preset \
+	systemd/ksmd-plus.sysusers:$(SYSUSERSDIR)/ksmd-plus.conf \
+	etc/dbus/org.ksmdplus1.conf:$(DBUSDIR)/system.d/org.ksmdplus1.conf \
+	$(foreach name,org.ksmdplus1.Manager.xml, \
+	etc/dbus/$(name):$(DBUSDIR)/interfaces/$(name)) \
+	etc/polkit/org.ksmdplus1.policy:$(POLKITDIR)/org.ksmdplus1.policy
+INSTALLED := $(sbindir)/ksmd-plus $(bindir)/ksmd-plusctl \
+	$(libexecdir)/ksmd-plus/ksmd-plus-injector \
+	$(datadir)/ksmd-plus/ksmd-plus-dsa.sh \
 	$(foreach unit,$(UNITS),$(UNITDIR)/$(notdir $(unit))) \
-	$(CATALOGDIR)/ksmd-plus.catalog $(PRESETDIR)/90-ksmd-plus.preset \
-	$(SYSUSERSDIR)/ksmd-plus.conf \
-	$(DBUSDIR)/system.d/org.ksmdplus1.conf \
-	$(DBUSDIR)/interfaces/org.ksmdplus1.Manager.xml \
-	$(POLKITDIR)/org.ksmdplus1.policy \
-	$(COMPLETION) $(DSA_SETUP) $(DASHBOARD)
-CONF := $(DESTDIR)$(SYSCONFDIR)/ksmd-plus.conf
+	$(foreach pair,$(DATA),$(lastword $(subst :, ,$(pair))))
+CONF := $(DESTDIR)$(sysconfdir)/ksmd-plus.conf
 
 # An edited configuration stays; the new one is put beside it.
 .PHONY: install
 install: all
-	install -D -m755 $(B)/ksmd-plus $(DESTDIR)$(PREFIX)/sbin/ksmd-plus
-	install -D -m755 $(B)/ksmd-plusctl $(DESTDIR)$(PREFIX)/bin/ksmd-plusctl
-	install -D -m755 $(B)/ksmd-plus-injector \
-		$(DESTDIR)$(LIBEXECDIR)/ksmd-plus/ksmd-plus-injector
-	$(foreach page,$(MAN_PAGES),install -D -m644 $(page) \
-		$(DESTDIR)$(call man_path,$(page)) &&) :
-	install -D -m644 etc/bash-completion/ksmd-plusctl \
-		$(DESTDIR)$(COMPLETION)
-	$(foreach file,$(DSA_SETUP),install -D -m644 etc/$(notdir $(file)) \
-		$(DESTDIR)$(file) &&) :
-	install -D -m644 etc/grafana/ksmd-plus.json $(DESTDIR)$(DASHBOARD)
-	install -d $(DESTDIR)$(UNITDIR)
-	$(foreach unit,$(UNITS),sed -e 's|=/usr/sbin/|=$(PREFIX)/sbin/|' \
-		-e 's|=/usr/bin/|=$(PREFIX)/bin/|' $(unit) \
+	$(INSTALL_PROGRAM) -D $(B)/ksmd-plus $(DESTDIR)$(sbindir)/ksmd-plus
+	$(INSTALL_PROGRAM) -D $(B)/ksmd-plusctl $(DESTDIR)$(bindir)/ksmd-plusctl
+	$(INSTALL_PROGRAM) -D $(B)/ksmd-plus-injector \
+		$(DESTDIR)$(libexecdir)/ksmd-plus/ksmd-plus-injector
+	$(INSTALL) -D etc/ksmd-plus-dsa.sh \
+		$(DESTDIR)$(datadir)/ksmd-plus/ksmd-plus-dsa.sh
+	$(foreach pair,$(DATA),$(INSTALL_DATA) -D \
+		$(subst :, $(DESTDIR),$(pair)) &&) :
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
+	$(foreach unit,$(UNITS),sed -e 's|=/usr/sbin/|=$(sbindir)/|' \
+		-e 's|=/usr/bin/|=$(bindir)/|' $(unit) \
 		>$(DESTDIR)$(UNITDIR)/$(notdir $(unit)) &&) :
-	install -D -m644 systemd/ksmd-plus.catalog \
-		$(DESTDIR)$(CATALOGDIR)/ksmd-plus.catalog
-	install -D -m644 systemd/ksmd-plus.preset \
-		$(DESTDIR)$(PRESETDIR)/90-ksmd-plus.preset
-	install -D -m644 systemd/ksmd-plus.sysusers \
-		$(DESTDIR)$(SYSUSERSDIR)/ksmd-plus.conf
-	install -D -m644 etc/dbus/org.ksmdplus1.conf \
-		$(DESTDIR)$(DBUSDIR)/system.d/org.ksmdplus1.conf
-	install -D -m644 etc/dbus/org.ksmdplus1.Manager.xml \
-		$(DESTDIR)$(DBUSDIR)/interfaces/org.ksmdplus1.Manager.xml
-	install -D -m644 etc/polkit/org.ksmdplus1.policy \
-		$(DESTDIR)$(POLKITDIR)/org.ksmdplus1.policy
-	install -d $(CONF).d
+	$(INSTALL) -d $(CONF).d
 	@if [ ! -e $(CONF) ] || cmp -s etc/ksmd-plus.conf $(CONF); then \
-		install -m644 etc/ksmd-plus.conf $(CONF); \
+		$(INSTALL_DATA) etc/ksmd-plus.conf $(CONF); \
 	else \
-		install -m644 etc/ksmd-plus.conf $(CONF).new; \
+		$(INSTALL_DATA) etc/ksmd-plus.conf $(CONF).new; \
 		echo "$(CONF) differs and is kept; see $(CONF).new"; \
 	fi
 	@test -n "$(DESTDIR)" || ! command -v journalctl >/dev/null || \
@@ -427,8 +455,9 @@ install: all
 .PHONY: uninstall
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED)) $(CONF).new
-	-rmdir $(DESTDIR)$(LIBEXECDIR)/ksmd-plus $(dir $(DESTDIR)$(DASHBOARD)) \
-		$(DESTDIR)$(PREFIX)/share/ksmd-plus
+	-rmdir $(DESTDIR)$(libexecdir)/ksmd-plus \
+		$(DESTDIR)$(datadir)/ksmd-plus/grafana \
+		$(DESTDIR)$(datadir)/ksmd-plus
 	@if cmp -s etc/ksmd-plus.conf $(CONF); then rm -f $(CONF); fi
 	@rmdir $(CONF).d 2>/dev/null || test ! -e $(CONF).d || \
 		echo "$(CONF).d is not empty and is kept"
@@ -438,8 +467,10 @@ uninstall:
 format:
 	clang-format-14 -i $(shell git ls-files '*.c' '*.h')
 
+include etc/packaging/packages.mk
+
 .PHONY: clean
 clean:
 	rm -rf build
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/daemon $(B)/tests -name '*.d' 2>/dev/null)

@@ -55,4 +55,4 @@ struct verb {
 
 extern const struct verb verb_status, verb_list, verb_pause, verb_resume,
 	verb_rescan, verb_doctor, verb_plan, verb_explain, verb_metrics,
-	verb_run, verb_top, verb_enable, verb_disable;
+	verb_run, verb_top, verb_enable, verb_disable, verb_import;

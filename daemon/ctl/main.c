@@ -21,7 +21,7 @@
 static const struct verb *const verbs[] = {
 	&verb_status, &verb_list,    &verb_top,	    &verb_explain, &verb_plan,
 	&verb_run,    &verb_metrics, &verb_doctor,  &verb_pause,   &verb_resume,
-	&verb_rescan, &verb_enable,  &verb_disable,
+	&verb_rescan, &verb_enable,  &verb_disable, &verb_import,
 };
 
 struct options {

@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 import harness
+import kernels
 import measuring
 
 # A batch of about 0.1 s, and hardly any sleep between two.
@@ -150,15 +151,11 @@ def script():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as where:
-        done = subprocess.run(
-            ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
-             "ksmtuned"], cwd=where, capture_output=True)
-        debs = list(Path(where).glob("*.deb"))
-        if done.returncode or not debs:
+        try:
+            root = kernels.fetch("ksmtuned", where)
+        except kernels.Unavailable:
             return None
-        subprocess.run(["dpkg-deb", "-x", debs[0], "root"], cwd=where,
-                       check=True)
-        Path(where, "root/usr/sbin/ksmtuned").rename(path)
+        (root / "usr/sbin/ksmtuned").rename(path)
     return path
 
 

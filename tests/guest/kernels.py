@@ -48,8 +48,8 @@ def _package(series):
     return max(names, key=lambda n: [int(d) for d in re.findall(r"\d+", n)])
 
 
-def _unpack(package, folder):
-    """Download @package and make @folder of its kernel and modules."""
+def fetch(package, folder):
+    """Download @package and unpack it in @folder; where to."""
     done = subprocess.run(
         ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
          package], cwd=folder, capture_output=True, text=True)
@@ -58,7 +58,12 @@ def _unpack(package, folder):
                           f"{done.stderr.strip().splitlines()[-1]}")
     deb = next(Path(folder).glob("*.deb"))
     subprocess.run(["dpkg-deb", "-x", deb, "root"], cwd=folder, check=True)
-    root, kept = Path(folder, "root"), Path(folder, "kept")
+    return Path(folder, "root")
+
+
+def _unpack(package, folder):
+    """Download @package and make @folder of its kernel and modules."""
+    root, kept = fetch(package, folder), Path(folder, "kept")
     kept.mkdir()
     next(root.glob("boot/vmlinuz-*")).rename(kept / "vmlinuz")
     next(p for usr in ("", "usr/")

@@ -18,6 +18,9 @@ EXPECTED = {
     "opt/share/man/man8/ksmd-plus.8", "opt/share/man/man5/ksmd-plus.conf.5",
     "opt/share/man/man1/ksmd-plusctl.1",
     "opt/share/bash-completion/completions/ksmd-plusctl",
+    "opt/share/zsh/site-functions/_ksmd-plusctl",
+    "opt/share/fish/vendor_completions.d/ksmd-plusctl.fish",
+    "opt/share/fish/vendor_completions.d/ksmd-plus.fish",
     "opt/share/ksmd-plus/ksmd-plus-dsa.sh",
     "opt/share/ksmd-plus/60-ksmd-plus-dsa.rules",
     "opt/share/ksmd-plus/grafana/ksmd-plus.json",
@@ -34,11 +37,18 @@ EXPECTED = {
 }
 
 
-def make(target, folder):
+# The GNU names, each somewhere else, and what has to be there then.
+GNU = {"bindir": "a/ksmd-plusctl", "sbindir": "b/ksmd-plus",
+       "libexecdir": "c/ksmd-plus/ksmd-plus-injector",
+       "mandir": "d/man8/ksmd-plus.8", "sysconfdir": "e/ksmd-plus.conf",
+       "datadir": "f/ksmd-plus/grafana/ksmd-plus.json"}
+
+
+def make(target, folder, *variables):
     """What the programs were built for is not asked: they are only copied."""
     subprocess.run(["make", "-s", "-o", "all", target, f"B={BUILD}",
-                    "PREFIX=/opt", f"DESTDIR={folder}"], cwd=TOP, check=True,
-                   stdout=subprocess.DEVNULL)
+                    *(variables or ["PREFIX=/opt"]), f"DESTDIR={folder}"],
+                   cwd=TOP, check=True, stdout=subprocess.DEVNULL)
 
 
 def files(folder):
@@ -81,13 +91,30 @@ def uninstall_leaves_only_that(folder):
     return f"left: {' '.join(sorted(left))}" if left else None
 
 
+def it_follows_the_gnu_variables(folder):
+    folder = Path(folder, "gnu")
+    where = [f"{name}=/{path[0]}" for name, path in GNU.items()]
+    make("install", folder, "prefix=/p", *where)
+    for path in GNU.values():
+        if path not in files(folder):
+            return f"{path} is missing"
+    if "p/share/bash-completion" in " ".join(files(folder)):
+        return "datadir is not followed"
+    unit = folder / "usr/lib/systemd/system/ksmd-plus.service"
+    if "=/b/ksmd-plus" not in unit.read_text():
+        return "the unit names another path"
+    make("uninstall", folder, "prefix=/p", *where)
+    return f"left: {files(folder)}" if files(folder) else None
+
+
 def main():
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for step in (everything_is_installed,
                      the_unit_starts_what_is_installed,
                      an_edited_configuration_is_kept,
-                     uninstall_leaves_only_that):
+                     uninstall_leaves_only_that,
+                     it_follows_the_gnu_variables):
             why = step(folder)
             name = step.__name__.replace("_", " ")
             print(f"not ok {name} # {why}" if why else f"ok {name}")

@@ -11,22 +11,27 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shutil
 import socket
 import struct
 import subprocess
+import sys
 import termios
 
 import harness
 from harness import check, skip
 
+sys.path.insert(0, str(harness.TOP / "tests/guest"))
+import kernels          # noqa: E402
+
 CTL = str(harness.BUILD / "ksmd-plusctl")
 COMPLETION = harness.TOP / "etc/bash-completion/ksmd-plusctl"
 VERBS = ("status", "list", "explain", "plan", "doctor", "pause", "resume",
-         "rescan", "metrics", "run", "top", "enable", "disable")
+         "rescan", "metrics", "run", "top", "enable", "disable", "import")
 NEED_DAEMON = tuple(v for v in VERBS if v not in
                     ("doctor", "explain", "metrics", "plan", "run", "top",
-                     "enable", "disable"))
+                     "enable", "disable", "import"))
 
 
 def ctl(*args, prefix=(), env=(), **kwargs):
@@ -263,6 +268,40 @@ def completes(t):
     check("--check-config" in complete("ksmd-plus", "--"), "ksmd-plus")
 
 
+def imports_what_debian_ships_for_ksmtuned(t):
+    """Its own file, and the same with every key set: what is printed has no
+    fault, and nothing in the file is run."""
+    try:
+        root = kernels.fetch("ksmtuned", t.folder)
+    except kernels.Unavailable as e:
+        skip(str(e))
+    conf = root / "etc/ksmtuned.conf"
+    shipped = conf.read_text()
+    active = re.sub(r"^# ([A-Z_]+=)", r"\1", shipped, flags=re.M)
+    check(active.count("\nKSM_") == 8, active)
+    trap = t.folder / "run"
+    for text, told, line in (
+            (shipped, 0, ";target_scan_time = 200s\n"),
+            (active, 0, "\ntarget_scan_time = "),
+            (f"{active}KSM_NPAGES_MAX=$(touch {trap})\nKSM_OTHER=1\n", 2,
+             "\ntarget_scan_time = ")):
+        conf.write_text(text)
+        done = ctl("import", "ksmtuned", conf)
+        check(done.returncode == 0, done.stderr)
+        check(len(done.stderr.splitlines()) == told, done.stderr)
+        check(line in done.stdout, done.stdout)
+        made = t.folder / "made.conf"
+        made.write_text(done.stdout)
+        done = subprocess.run(
+            [harness.BUILD / "ksmd-plus", "--check-config", "--config", made],
+            capture_output=True, text=True)
+        check(done.returncode == 0, done.stdout + done.stderr)
+    check(not trap.exists(), "it was run")
+    check(ctl("import").returncode == 2, "import of nothing")
+    check(ctl("import", "ksmtuned", conf, conf).returncode == 2, "two files")
+    check(ctl("import", "ksmtuned", "/nonexistent").returncode == 1, "none")
+
+
 def need_root():
     if os.geteuid() != 0:
         skip("needs root")
@@ -273,4 +312,4 @@ harness.run(helps, tells_its_version, refuses_wrong_usage,
             gives_up_on_a_mute_daemon, enables_units_of_an_image,
             enable_says_that_there_is_no_systemd, survives_a_closed_pipe,
             colour_is_for_terminals, lines_fit_the_terminal, completes,
-            needs=need_root)
+            imports_what_debian_ships_for_ksmtuned, needs=need_root)
