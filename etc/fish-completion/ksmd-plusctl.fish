@@ -53,6 +53,10 @@ complete -c ksmd-plusctl -n '__fish_seen_subcommand_from explain' \
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
     -l all -d 'all processes'
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
+    -l sample -d 'read a part, print an interval'
+complete -c ksmd-plusctl -n '__fish_seen_subcommand_from doctor' \
+    -l watch -x -d 'look at the knobs for so many seconds'
+complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
     -l unit -x -a '(__ksmd_plus_units)' -d 'those of a unit'
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
     -l cgroup -x -d 'those of a cgroup'
