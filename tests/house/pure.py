@@ -23,6 +23,7 @@ MAY_CALL = {
     "strcmp", "strncmp", "strlen", "strnlen", "strdup", "strndup", "strchr",
     "strrchr", "strcasecmp", "strstr", "stpcpy", "snprintf", "fnmatch",
     "qsort", "qsort_r", "bsearch",
+    "utf8_clean",               # of base, text to text
     "sqrt", "log", "log1p", "log2", "exp", "exp2", "expm1", "pow", "round",
     "lround", "llround", "ceil", "floor", "fmin", "fmax", "fabs",
 }
@@ -30,6 +31,7 @@ MAY_CALL = {
 MAY_CALL_RESERVED = {
     "__assert_fail", "__stack_chk_fail", "__snprintf_chk", "__memcpy_chk",
     "__errno_location", "_GLOBAL_OFFSET_TABLE_", "__popcountdi2",
+    "__udivti3",
 }
 # Constants that hold pointers are written once, by the loader.
 READ_ONLY = ("*UND*", "*ABS*", ".text", ".rodata", ".data.rel.ro", ".eh_frame",
