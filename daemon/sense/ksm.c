@@ -75,3 +75,31 @@ uint64_t ksm_max_sharing(const struct root *root)
 	file_read_u64(root->sys, KSM_DIR "/max_page_sharing", &n);
 	return n;
 }
+
+int64_t ksm_profit(const struct root *root, const struct ksm_counters *c)
+{
+	char text[32], *end;
+	long long profit;
+
+	if (file_read(root->sys, KSM_DIR "/general_profit", text,
+		      sizeof(text)) > 0) {
+		profit = strtoll(text, &end, 10);
+		if (end != text)
+			return profit;
+	}
+	return (int64_t)(ksm_saved(c) * PAGE_BYTES) -
+	       (int64_t)(ksm_records(c) * ACCOUNT_RECORD_BYTES);
+}
+
+uint64_t ksm_copied(const struct root *root)
+{
+	static const char key[] = "\ncow_ksm ";
+	_cleanup_free_ char *text = NULL;
+	const char *found;
+	size_t n;
+
+	if (file_read_all(root->proc, "vmstat", &text, &n))
+		return 0;
+	found = strstr(text, key);
+	return found ? strtoull(found + sizeof(key) - 1, NULL, 10) : 0;
+}

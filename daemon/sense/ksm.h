@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <ksmd-plus/account.h>
+#include <ksmd-plus/types.h>
+
 #include "files.h"
 
 #define KSM_DIR "kernel/mm/ksm"
@@ -36,6 +39,22 @@ static inline uint64_t ksm_saved(const struct ksm_counters *c)
 {
 	return c->pages_sharing + c->ksm_zero_pages;
 }
+
+/* Records (rmap items) that ksmd keeps, one for each page that it looks at. */
+static inline uint64_t ksm_records(const struct ksm_counters *c)
+{
+	return c->pages_shared + c->pages_sharing + c->pages_unshared +
+	       c->pages_volatile;
+}
+
+/* The kernel's general_profit in bytes, which may be negative; before 6.4
+ * computed from @counters. */
+int64_t ksm_profit(const struct root *root,
+		   const struct ksm_counters *counters);
+
+/* Merged pages that were copied since boot because somebody wrote to them or
+ * pinned them (cow_ksm of vmstat); 0 where the kernel does not tell. */
+uint64_t ksm_copied(const struct root *root);
 
 /* Pages that one copy may be shared by: max_page_sharing, or its default where
  * it cannot be read. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "guest.h"
 
 /* include/linux/sched.h: PF_KTHREAD; part of field 9 of stat. */
 #define PF_KTHREAD_BIT 0x00200000UL
@@ -269,6 +270,16 @@ static bool smaps_has_mergeable(int dir)
 	return false;
 }
 
+static int guest_name_read(int dir, struct process_facts *f)
+{
+	char name[GUEST_NAME_SIZE];
+
+	if (!guest_is_qemu(f->exe) || !guest_read(dir, name))
+		return 0;
+	f->guest = strdup(name);
+	return f->guest ? 0 : -ENOMEM;
+}
+
 int process_facts_read(const struct root *root, pid_t pid, bool smaps_too,
 		       struct process_facts *ret)
 {
@@ -296,6 +307,8 @@ int process_facts_read(const struct root *root, pid_t pid, bool smaps_too,
 	if (!r)
 		r = user_read(&f);
 	if (!r)
+		r = guest_name_read(dir, &f);
+	if (!r)
 		r = process_ksm_read(dir, &ksm);
 	if (r) {
 		process_facts_clear(&f);
@@ -314,6 +327,7 @@ void process_facts_clear(struct process_facts *f)
 	free(f->cgroup);
 	free(f->unit);
 	free(f->user);
+	free(f->guest);
 	memset(f, 0, sizeof(*f));
 }
 

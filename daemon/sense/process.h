@@ -53,6 +53,7 @@ struct process_facts {
 			 * manager uses, NULL if unknown */
 	char *unit; /* innermost systemd unit in it that is no slice */
 	char *user; /* name, or the uid in decimal */
+	char *guest; /* the virtual machine that it is, NULL if it is none */
 	bool kernel_thread;
 	bool not_dumpable;
 	bool self_registered; /* has mergeable mappings that we know of */
