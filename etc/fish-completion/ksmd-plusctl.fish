@@ -55,7 +55,7 @@ complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
     -l sample -d 'read a part, print an interval'
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from doctor' \
-    -l watch -x -d 'look at the knobs for so many seconds'
+    -l watch -x -d 'watch the knobs for so long'
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
     -l unit -x -a '(__ksmd_plus_units)' -d 'those of a unit'
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from plan' \
