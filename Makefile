@@ -52,12 +52,14 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
 PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
-PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base mandoc \
-	cppcheck dbus-daemon strace tmux \
-	$(PACKAGES_VM)
 PACKAGES_DEB := debhelper dpkg-dev
 PACKAGES_RPM := rpm
 PACKAGES_FRESH := mmdebstrap
+# What no test uses where TEST_FAST=1 leaves out the suites that are slow.
+PACKAGES_SLOW := $(PACKAGES_DEB) $(PACKAGES_RPM) $(PACKAGES_FRESH) zsh fish
+PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base mandoc \
+	cppcheck dbus-daemon strace tmux $(PACKAGES_VM) \
+	$(if $(filter 1,$(TEST_FAST)),,$(PACKAGES_SLOW))
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
 
 # BPF=no builds without hints from reads of files (and without libbpf).

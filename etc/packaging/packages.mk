@@ -52,11 +52,16 @@ deb: deps-build deps-deb deb-tree
 		dpkg-buildpackage $(DEBFLAGS) -Jauto -b -us -uc
 	@ls $(B)/deb/*.deb
 
-.PHONY: rpm
-rpm: deps-rpm dist
+.PHONY: rpm-tree rpm
+rpm-tree: dist
 	@rm -rf $(B)/rpm
 	@mkdir -p $(B)/rpm/SPECS $(B)/rpm/SOURCES
 	$(Q)$(FILL) etc/packaging/ksmd-plus.spec >$(B)/rpm/SPECS/ksmd-plus.spec
 	$(Q)cp $(TARBALL) $(B)/rpm/SOURCES/
-	$(Q)rpmbuild -ba --define '_topdir $(abspath $(B)/rpm)' $(RPMFLAGS) \
-		$(B)/rpm/SPECS/ksmd-plus.spec
+
+# RPMFLAGS=--nodeps where what is needed is there, but not by rpm.
+rpm: deps-rpm rpm-tree
+	$(Q)env -u B -u MAKEFLAGS -u MFLAGS -u CFLAGS -u SAN \
+		rpmbuild -ba --define '_topdir $(abspath $(B)/rpm)' \
+		$(RPMFLAGS) $(B)/rpm/SPECS/ksmd-plus.spec
+	@ls $(B)/rpm/RPMS/*/*.rpm
