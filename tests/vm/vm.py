@@ -160,7 +160,7 @@ def _make_root(path, kernel, argv, env, files):
     root.close()
 
 
-def _qemu(machine, kernel, folder):
+def qemu(machine, kernel, folder):
     cpus = machine.cpus or machine.nodes
     each = machine.memory_mib // machine.nodes
     argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64",
@@ -229,7 +229,7 @@ def boot(machine, argv, *, seconds=300, env=None, files=None, show=None):
         _make_root(f"{folder}/initramfs", kernel, argv, env or {},
                    files or {})
         process = subprocess.Popen(
-            _qemu(machine, kernel, folder), stdin=subprocess.DEVNULL,
+            qemu(machine, kernel, folder), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, start_new_session=True)
         output, status = _follow(process, BOOT_SECONDS + seconds, show)
         console = Path(folder, "console").read_text(errors="replace")
@@ -265,16 +265,21 @@ def _run_machine(machine, seconds):
     return ended.status == 0
 
 
+def end_at_sigterm():
+    """So that what is running is ended, too."""
+    def stop(number, frame):
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 def run(*functions, machines, needs=harness.need_ksm, seconds=300):
     """Run the tests on each of the machines, all at a time, and exit; in a
     guest, just run them."""
     if INSIDE:
         harness.run(*functions, needs=needs)
 
-    def stop(number, frame):
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
+    end_at_sigterm()
     for series in {m.kernel for m in machines}:     # downloaded once
         try:
             kernels.get(series)
