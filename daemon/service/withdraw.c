@@ -2,6 +2,7 @@
 #include "withdraw.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <ksmd-plus/journal.h>
 
@@ -65,6 +66,23 @@ static int submit(struct request *request, struct watched *w)
 			    p->ranges.n, on_withdrawn, request);
 }
 
+/* Without a reason or an error it was begun, and not done in time. */
+static void say_left(const struct watched *w,
+		     const struct enrol_outcome *outcome)
+{
+	const char *why = outcome->reason  ? inject_reason_name(outcome->reason)
+			  : outcome->error ? strerror(outcome->error)
+					   : "no time was left";
+
+	log_event_limited(
+		LOG_WARNING, JOURNAL_MARKS_LEFT,
+		LOG_FIELDS(LOG_NUMBER("PID", w->process.id.pid),
+			   LOG_TEXT("COMM", w->facts.comm),
+			   LOG_TEXT("REASON", why)),
+		"The marks of %s (pid %d) could not be taken back (%s); its merged pages stay merged",
+		w->facts.comm, w->process.id.pid, why);
+}
+
 static void on_withdrawn(void *userdata, struct watched *w,
 			 const struct enrol_outcome *outcome)
 {
@@ -76,16 +94,7 @@ static void on_withdrawn(void *userdata, struct watched *w,
 	if (outcome->result == INJECT_DONE || outcome->result == INJECT_GONE)
 		ledger_forget(request->ledger, w->process.id);
 	else
-		log_event_limited(
-			LOG_WARNING, JOURNAL_MARKS_LEFT,
-			LOG_FIELDS(LOG_NUMBER("PID", w->process.id.pid),
-				   LOG_TEXT("COMM", w->facts.comm),
-				   LOG_TEXT("REASON",
-					    inject_reason_name(
-						    outcome->reason))),
-			"The marks of %s (pid %d) could not be taken back (%s); its merged pages stay merged",
-			w->facts.comm, w->process.id.pid,
-			inject_reason_name(outcome->reason));
+		say_left(w, outcome);
 	if (request->done)
 		request->done(request->userdata);
 	free(request);
