@@ -20,7 +20,7 @@
  *   Activity s: what is being done and why, a sentence
  *   Targets a(ssut): name, mode, processes, bytes saved
  *   Warnings a(ss): a stable name such as "knob-foreign", and a sentence
- *   Numa (ssttttua(ut)a(uttt)): where merged pages live; see struct numa_status.
+ *   Numa (ssttttua(ut)a(uttts)): where merged pages live; see struct numa_status.
  *     Policy ("" with one memory node), activity, pages moved, moves refused,
  *     fairness in 1/10000; node and merged pages on it; pid, its nodes as
  *     bits, merged pages, of these on its nodes
