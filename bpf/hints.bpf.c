@@ -135,10 +135,12 @@ struct {
 /* A read as far as it is known; what one call fills in, piece by piece. */
 struct reading {
 	struct hint_table *table;
-	struct inode *inode;
+	uint64_t inode;
+	uint64_t size; /* of the file */
 	uint64_t vector; /* of struct iovec, in user memory */
 	uint64_t offset; /* of the next byte */
 	uint64_t left; /* bytes that were read and are not told yet */
+	uint32_t device;
 	uint32_t tgid;
 	uint32_t number;
 };
@@ -172,13 +174,41 @@ static __always_inline bool is_watched(struct reading *r)
 }
 
 /* Files alone: their contents are what others may read, too. */
-static __always_inline bool has_file(struct reading *r, struct file *file)
+static __always_inline bool is_file(uint16_t mode)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_mapping, host);
-	uint16_t mode = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+	return (mode & S_IFMT) == S_IFREG || (mode & S_IFMT) == S_IFBLK;
+}
 
-	r->inode = inode;
-	return mode == S_IFREG || mode == S_IFBLK;
+/* Of a pointer that the verifier knows: each step is one instruction. */
+static __always_inline bool has_file(struct reading *r, const struct file *file)
+{
+	const struct inode *inode = file->f_mapping->host;
+
+	if (!is_file(inode->i_mode))
+		return false;
+	r->inode = inode->i_ino;
+	r->size = inode->i_size;
+	r->device = inode->i_sb->s_dev;
+	return true;
+}
+
+/* Of any other: each step is a call, some 70 instructions. */
+static __always_inline bool has_some_file(struct reading *r,
+					  const struct file *file)
+{
+	const struct inode *inode = BPF_CORE_READ(file, f_mapping, host);
+
+	if (!is_file(BPF_CORE_READ(inode, i_mode)))
+		return false;
+	r->inode = BPF_CORE_READ(inode, i_ino);
+	r->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	return true;
+}
+
+static __always_inline void size_of_some(struct reading *r,
+					 const struct file *file)
+{
+	r->size = BPF_CORE_READ(file, f_mapping, host, i_size);
 }
 
 /* Nothing is told of less than one whole page. */
@@ -186,7 +216,6 @@ static __always_inline void tell(const struct reading *r, uint64_t address,
 				 uint64_t bytes)
 {
 	uint64_t first = (address + PAGE - 1) & ~(PAGE - 1);
-	struct inode *inode = r->inode;
 	struct hint *hint;
 	uint64_t place;
 	uint32_t slot;
@@ -201,9 +230,9 @@ static __always_inline void tell(const struct reading *r, uint64_t address,
 	STORE_ORDERED(&hint->seq, 0);
 	hint->address = address;
 	hint->offset = r->offset;
-	hint->inode = BPF_CORE_READ(inode, i_ino);
+	hint->inode = r->inode;
 	hint->bytes = bytes;
-	hint->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	hint->device = r->device;
 	hint->tgid = r->tgid;
 	hint->number = r->number;
 	STORE_ORDERED(&hint->seq, place + 1);
@@ -235,11 +264,8 @@ static __always_inline void tell_vector(struct reading *r, uint64_t vector,
 static __always_inline void clamp(struct reading *r, uint64_t offset,
 				  uint64_t bytes)
 {
-	struct inode *inode = r->inode;
-	uint64_t size = BPF_CORE_READ(inode, i_size);
-
 	r->offset = offset;
-	r->left = size > offset ? size - offset : 0;
+	r->left = r->size > offset ? r->size - offset : 0;
 	if (r->left > bytes)
 		r->left = bytes;
 }
@@ -308,7 +334,7 @@ int BPF_PROG(hint_aio, struct kiocb *req, const void *user_iocb, bool vectored,
 
 	if ((ret < 0 && ret != -EIOCBQUEUED) || compat || !is_watched(&r))
 		return 0;
-	if (!has_file(&r, BPF_CORE_READ(req, ki_filp)) ||
+	if (!has_file(&r, req->ki_filp) ||
 	    bpf_probe_read_kernel(&iocb, sizeof(iocb), user_iocb))
 		return 0;
 	tell_request(&r, &iocb, vectored);
@@ -337,7 +363,7 @@ int hint_uring(uint64_t *ctx)
 	res = BPF_CORE_READ(req, cqe.res);
 	if ((opcode != IORING_OP_READ && opcode != IORING_OP_READV) ||
 	    res < (int32_t)PAGE ||
-	    !has_file(&r, BPF_CORE_READ(rw, kiocb.ki_filp)))
+	    !has_some_file(&r, BPF_CORE_READ(rw, kiocb.ki_filp)))
 		return 0;
 	r.left = res;
 	r.offset = BPF_CORE_READ(rw, kiocb.ki_pos) - res;
@@ -353,12 +379,12 @@ int hint_uring(uint64_t *ctx)
 
 static __always_inline struct file *file_of(uint32_t fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
-	struct file **table = BPF_CORE_READ(fdt, fd);
+	const struct task_struct *task = bpf_get_current_task_btf();
+	const struct fdtable *fdt = task->files->fdt;
+	struct file **table = fdt->fd;
 	struct file *file = NULL;
 
-	if (fd < BPF_CORE_READ(fdt, max_fds))
+	if (fd < fdt->max_fds)
 		bpf_probe_read_kernel(&file, sizeof(file), &table[fd]);
 	return file;
 }
@@ -366,6 +392,7 @@ static __always_inline struct file *file_of(uint32_t fd)
 static long tell_submitted(uint32_t i, struct reading *submitted)
 {
 	struct reading r = *submitted;
+	struct file *file;
 	struct iocb iocb;
 	void *request;
 
@@ -373,9 +400,12 @@ static long tell_submitted(uint32_t i, struct reading *submitted)
 				(void *)(r.vector + i * sizeof(request))) ||
 	    bpf_probe_read_user(&iocb, sizeof(iocb), request))
 		return 1;
-	if ((iocb.aio_lio_opcode == IOCB_CMD_PREAD ||
-	     iocb.aio_lio_opcode == IOCB_CMD_PREADV) &&
-	    has_file(&r, file_of(iocb.aio_fildes)))
+	if (iocb.aio_lio_opcode != IOCB_CMD_PREAD &&
+	    iocb.aio_lio_opcode != IOCB_CMD_PREADV)
+		return 0;
+	file = file_of(iocb.aio_fildes);
+	size_of_some(&r, file);
+	if (has_some_file(&r, file))
 		tell_request(&r, &iocb, iocb.aio_lio_opcode == IOCB_CMD_PREADV);
 	return 0;
 }
@@ -403,7 +433,7 @@ static __always_inline int on_exit(const struct pt_regs *regs, long nr,
 		return 0;
 	}
 	file = file_of(REGS_ARG0(regs));
-	if (!has_file(&r, file))
+	if (!has_some_file(&r, file))
 		return 0;
 	r.left = ret;
 	r.offset = REGS_ARG3(regs);
