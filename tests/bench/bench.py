@@ -26,8 +26,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "integration"),
-                str(HERE.parent / "guest")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "guest"),
+                str(HERE.parent / "integration")]
 
 import curves           # noqa: E402
 import harness          # noqa: E402
@@ -36,7 +36,7 @@ import table            # noqa: E402
 
 # A module in names/ for each family, in the order of the table.
 FAMILIES = ("merge", "rivals", "real", "life", "cost", "plan", "numa",
-            "race", "hints")
+            "race", "hints", "reads")
 
 RUNS = int(os.environ.get("BENCH_RUNS", "3"))
 LIMIT_SECONDS = float(os.environ.get("BENCH_MINUTES", "30")) * 60

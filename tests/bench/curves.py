@@ -13,6 +13,7 @@ from pathlib import Path
 # key: (colour, dash type, width, mark)
 STYLES = {
     "ours": ("#0072B2", 1, 3.5, 7),
+    "nohints": ("#56B4E9", 1, 2, 6),
     "tuned": ("#D55E00", 2, 2, 5),
     "advisor": ("#E69F00", 4, 2, 9),
     "ksmtuned": ("#009E73", 5, 2, 11),

@@ -65,11 +65,11 @@ def initramfs(kernel, folder):
     return path
 
 
-def command(kernel, root, name, disks):
+def command(kernel, root, name, disks, memory_mib=MEMORY_MIB):
     argv = ["qemu-system-x86_64", "-name", f"{name},process={name}",
             "-nodefaults", "-no-user-config", "-display", "none",
             "-accel", "tcg,thread=single,tb-size=32",
-            "-m", str(MEMORY_MIB), "-no-reboot", "-serial", "null",
+            "-m", str(memory_mib), "-no-reboot", "-serial", "null",
             "-serial", "stdio", "-kernel", str(kernel.image),
             "-initrd", str(root),
             "-append", "quiet panic=-1 mitigations=off"]
