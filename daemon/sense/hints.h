@@ -8,7 +8,7 @@
  * ever waits, and what was overwritten is counted.
  *
  * The programs hook, in this order of preference,
- *	fentry: the kernel's functions that read; nobody else pays anything
+ *	fentry: the kernel's functions that read; who does not read pays nothing
  *	sys_exit: the end of every system call, each of which pays for it
  *	tracepoint: the named tracepoints of the system calls that read
  * and beside any of them the completions of io_uring. Each may be missing, or
@@ -23,6 +23,10 @@
  * program on top (a read of 4 KiB: 1.7 times in processes that are not
  * watched, against 1.25 times): they come last. Nothing makes such a hook
  * cheap but to let it rest: hints_rest().
+ *
+ * What fentry costs, in instructions (Linux 6.12 emulated with -icount, where a
+ * pread of 4 KiB takes 5,386, most of them for the copy): 441 in a process that
+ * is watched, 249 in any other, nothing for calls that do not read.
  */
 #pragma once
 
