@@ -77,22 +77,33 @@ static void add_device(const char *name, const char *node, bool group)
 	attr(path, "traffic_class_a", "1");
 }
 
-/* Two devices, a queue of each kind in the first. */
+/* Two devices, a queue of each kind in the first, which may lack its groups. */
+static void fill(bool group)
+{
+	faketree_file("sys/bus/dsa/drivers/idxd/bind", "%s", "");
+	faketree_file("sys/bus/dsa/drivers/user/bind", "%s", "");
+	faketree_file("dev/dsa/none", "%s", "");
+	add_device("dsa0", "0", group);
+	add_queue("dsa0/wq0.0", "shared", 0);
+	add_queue("dsa0/wq0.1", "dedicated", 1);
+	add_device("dsa1", "1", true);
+	add_queue("dsa1/wq1.0", "shared", 2);
+}
+
 static int setup(void **state)
 {
 	(void)state;
 	if (mount("tmpfs", "/sys/bus", "tmpfs", 0, NULL) ||
 	    mount("tmpfs", "/dev", "tmpfs", 0, NULL))
 		return -1;
-	faketree_file("sys/bus/dsa/drivers/idxd/bind", "%s", "");
-	faketree_file("sys/bus/dsa/drivers/user/bind", "%s", "");
-	faketree_file("dev/dsa/none", "%s", "");
-	add_device("dsa0", "0", true);
-	add_queue("dsa0/wq0.0", "shared", 0);
-	add_queue("dsa0/wq0.1", "dedicated", 1);
-	add_device("dsa1", "1", true);
-	add_queue("dsa1/wq1.0", "shared", 2);
+	fill(true);
 	return 0;
+}
+
+static void empty(void)
+{
+	assert_int_equal(umount("/sys/bus"), 0);
+	assert_int_equal(mount("tmpfs", "/sys/bus", "tmpfs", 0, NULL), 0);
 }
 
 static int teardown(void **state)
@@ -228,14 +239,8 @@ static void test_attributes_that_are_missing(void **state)
 static void test_a_device_without_groups(void **state)
 {
 	(void)state;
-	assert_int_equal(umount("/sys/bus"), 0);
-	assert_int_equal(mount("tmpfs", "/sys/bus", "tmpfs", 0, NULL), 0);
-	faketree_file("sys/bus/dsa/drivers/idxd/bind", "%s", "");
-	add_device("dsa0", "0", false);
-	add_queue("dsa0/wq0.0", "shared", 0);
-	add_queue("dsa0/wq0.1", "dedicated", 1);
-	add_device("dsa1", "1", true);
-	add_queue("dsa1/wq1.0", "shared", 2);
+	empty();
+	fill(false);
 	expect("abc");
 }
 
@@ -255,8 +260,7 @@ static void test_other_accelerators(void **state)
 static void test_no_bus_at_all(void **state)
 {
 	(void)state;
-	assert_int_equal(umount("/sys/bus"), 0);
-	assert_int_equal(mount("tmpfs", "/sys/bus", "tmpfs", 0, NULL), 0);
+	empty();
 	expect("");
 	faketree_file("sys/bus/dsa/devices/none", "%s", "");
 	expect("");
