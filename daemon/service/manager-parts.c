@@ -36,6 +36,7 @@
 #include "summary.h"
 #include "telling.h"
 #include "track.h"
+#include "units.h"
 #include "watch.h"
 #include "watchdog.h"
 #include "withdraw.h"
@@ -319,10 +320,22 @@ void manager_faces_free(struct manager *m)
 	m->watchdog = watchdog_free(m->watchdog);
 }
 
+static void on_system_bus(void *userdata, void (*call)(sd_bus *bus, void *arg),
+			  void *arg)
+{
+	const struct manager *m = userdata;
+
+	bus_each(m->bus, call, arg);
+}
+
 static int faces_start(struct manager *m, const struct control_ops *ops,
 		       sd_event_time_handler_t walk)
 {
-	int r = report_new(
+	int r = units_new(on_system_bus, m, &m->units);
+
+	if (r)
+		return r;
+	r = report_new(
 		&(struct report_env){
 			.root = m->root,
 			.kfeat = m->kfeat,
@@ -337,6 +350,7 @@ static int faces_start(struct manager *m, const struct control_ops *ops,
 			.checksums = m->checksums,
 			.hinting = m->hinting,
 			.placing = m->placing,
+			.units = m->units,
 			.ksmd = m->ksmd,
 			.dry_run = m->options.dry_run,
 		},

@@ -50,6 +50,7 @@ struct manager {
 	struct report *report;
 	struct control *control;
 	struct bus *bus;
+	struct units *units;
 	struct telling *telling;
 	struct watchdog *watchdog;
 	struct summary *summary;

@@ -35,6 +35,7 @@
 #include "settings.h"
 #include "summary.h"
 #include "track.h"
+#include "units.h"
 #include "watch.h"
 #include "withdraw.h"
 
@@ -237,6 +238,7 @@ struct manager *manager_free(struct manager *m)
 	adopt_free(m->adopt);
 	summary_free(m->summary);
 	report_free(m->report);
+	units_free(m->units);
 	merge_free(m->merge);
 	hinting_free(m->hinting);
 	scan_free(m->scan);

@@ -24,6 +24,7 @@
 #include "process.h"
 #include "scan.h"
 #include "track.h"
+#include "units.h"
 #include "watch.h"
 
 /*
@@ -185,10 +186,26 @@ static void warn_memory(struct report *report)
 
 /* --- status ----------------------------------------------------------------- */
 
+/* A user's unit is known to that user's systemd. */
+static bool is_of_unit(const struct report *report, const struct watched *w)
+{
+	return w->mode == MODE_MANAGED && !*w->target && w->facts.cgroup &&
+	       !strstr(w->facts.cgroup, "/user@") &&
+	       units_memory_ksm(report->env.units, w->facts.unit);
+}
+
+static const char *target_name(const struct report *report,
+			       const struct watched *w)
+{
+	if (*w->target)
+		return w->target;
+	return is_of_unit(report, w) ? "MemoryKSM" : "self-registered";
+}
+
 static struct target_status *target_row(struct report *report,
 					const struct watched *w)
 {
-	const char *name = *w->target ? w->target : "self-registered";
+	const char *name = target_name(report, w);
 
 	for (size_t i = 0; i < report->targets.n; i++)
 		if (!strcmp(report->targets.v[i].name, name))
@@ -391,9 +408,10 @@ int report_processes(struct report *report, const struct process_status **ret,
 		row = (struct process_status){
 			.pid = (uint32_t)w->process.id.pid,
 			.comm = w->facts.comm,
-			.target = *w->target ? w->target : "self-registered",
+			.target = target_name(report, w),
 			.mode = mode_name(w->mode),
-			.rule = w->rule,
+			.rule = is_of_unit(report, w) ? "MemoryKSM= of its unit"
+						      : w->rule,
 			.tracked_pages = tracked_pages(report, w),
 			.enrolled_pages = mergeable_pages(w),
 			.pages_saved = saved_by(w, &c),

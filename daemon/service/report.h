@@ -23,6 +23,7 @@ struct placing;
 struct report;
 struct scan;
 struct track;
+struct units;
 struct watch;
 
 /* Where the numbers come from; borrowed. */
@@ -40,6 +41,7 @@ struct report_env {
 	const struct checksums *checksums;
 	const struct hinting *hinting;
 	struct placing *placing; /* NULL with one memory node */
+	struct units *units;
 	pid_t ksmd;
 	bool dry_run;
 };

@@ -18,7 +18,7 @@
 
 #define TELL_USEC (1 * USEC_PER_SEC)
 /* ... unless that were more than so small a part of a CPU. */
-#define TELL_SHARE 200U
+#define TELL_SHARE 1000U
 /* The knobs, and each other warning once, are fewer. */
 #define WARNINGS_MAX 32U
 

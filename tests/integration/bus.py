@@ -10,6 +10,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import threading
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -47,7 +48,8 @@ class Bus:
         more = f"<listen>unix:path={self.path}</listen>" + "".join(
             f"<include ignore_missing='yes'>{path}</include>" for path in (
                 harness.TOP / "etc/dbus/org.ksmdplus1.conf",
-                POLICIES / "org.freedesktop.PolicyKit1.conf"))
+                POLICIES / "org.freedesktop.PolicyKit1.conf",
+                POLICIES / "org.freedesktop.systemd1.conf"))
         self.config = t.folder / "system_bus.conf"
         self.config.write_text(text.replace("</busconfig>",
                                             more + "</busconfig>"))
@@ -354,6 +356,69 @@ def tells_who_asks_on_the_socket(t):
     check(log.count("There is no system bus") == 1, log)
 
 
+# --- units with MemoryKSM= --------------------------------------------------
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def in_unit(t, unit, pid):
+    """Put @pid into a control group of that name, as systemd would."""
+    for base in (CGROUPS / "systemd", CGROUPS / "unified", CGROUPS):
+        group = base / f"ksmd-plus-test.slice-{os.getpid()}" / unit
+        try:
+            group.mkdir(parents=True)
+            t.stack.callback(group.parent.rmdir)
+            t.stack.callback(group.rmdir)
+            (group / "cgroup.procs").write_text(str(pid))
+        except OSError:
+            continue
+        if unit in Path(f"/proc/{pid}/cgroup").read_text():
+            # the group is empty before it is removed
+            t.stack.callback((base / "cgroup.procs").write_text, str(pid))
+            return
+    skip("no control group can be made here")
+
+
+def answer(systemd, unit):
+    """As systemd 257 does for a unit with MemoryKSM=yes; it is in tests/vm."""
+    with contextlib.suppress(Gone):     # with the bus
+        while True:
+            call = systemd.next()
+            if not call or call["type"] != 1:
+                continue
+            asked = call["path"].rsplit("/", 1)[1]
+            yes = asked == unit.replace("-", "_2d").replace(".", "_2e")
+            systemd.send(2, {"destination": call["sender"],
+                             "reply_to": call["serial"]}, "v",
+                         (("b", yes),))
+
+
+def names_units_with_memory_ksm(t):
+    harness.need_ksm()
+    bus = t.own(Bus(t))
+    systemd = bus.connect()
+    check(systemd.driver("RequestName", "su", "org.freedesktop.systemd1", 0)
+          == 1, "the name of systemd")
+    unit = "ksmd-plus-web.service"
+    threading.Thread(target=answer, args=(systemd, unit), daemon=True).start()
+    inside, outside = (t.target("dup", "--id", str(i), "--size", "8",
+                                "--register", "prctl") for i in range(2))
+    in_unit(t, unit, inside.pid)
+    daemon = t.daemon("[target others]\nuser = *\nexe = /usr/*\n"
+                      "mode = exclude\n", env=bus.env)
+
+    def row(pid):
+        return next((p for p in daemon.ctl_json("list") if p["pid"] == pid),
+                    {"target": ""})
+    wait_for(lambda: row(inside.pid)["target"] == "MemoryKSM", 90,
+             "the unit's row")
+    check("MemoryKSM=" in row(inside.pid)["rule"], f"{row(inside.pid)}")
+    wait_for(lambda: row(outside.pid)["target"] == "self-registered", 60,
+             "the other's row")
+    names = [x["name"] for x in daemon.status()["targets"]]
+    check("MemoryKSM" in names and "self-registered" in names, f"{names}")
+
+
 # --- a bus that comes and goes ----------------------------------------------
 
 def comes_back_with_the_bus(t):
@@ -422,5 +487,5 @@ harness.run(shows_what_the_socket_shows, introspection_is_what_is_documented,
             reading_is_for_the_group, changing_is_for_root_without_polkit,
             polkit_decides, polkit_that_is_mute_holds_nobody_up,
             tells_what_happens, tells_who_asks_on_the_socket,
-            comes_back_with_the_bus, waits_for_its_name, survives_its_clients,
+            names_units_with_memory_ksm, comes_back_with_the_bus, waits_for_its_name, survives_its_clients,
             needs=harness.need_ksm)
