@@ -128,8 +128,7 @@ def refused(function, *args, **kwargs):
 
 # --- who sees what ----------------------------------------------------------
 
-def shows_what_the_socket_shows(t):
-    bus, daemon = with_bus(t)
+def shows_what_the_socket_shows(bus, daemon):
     client = bus.connect()
     shown, status = get_all(client), daemon.status()
     check(shown["Version"] == status["version"], f"{shown}")
@@ -161,8 +160,7 @@ def members(text):
             yield tuple(words)
 
 
-def introspection_is_what_is_documented(t):
-    bus, _ = with_bus(t)
+def introspection_is_what_is_documented(bus, _):
     client = bus.connect(NOBODY)    # it is no secret
     text = client.call(NAME, OBJECT, "org.freedesktop.DBus.Introspectable",
                        "Introspect")
@@ -174,8 +172,7 @@ def introspection_is_what_is_documented(t):
                            f"only written {written - live}")
 
 
-def reading_is_for_the_group(t):
-    bus, _ = with_bus(t)
+def reading_is_for_the_group(bus, _):
     member = bus.connect(NOBODY, [readers()])
     check(get_all(member)["State"] != "", "no state")
     check(ask(member, "ListProcesses") == [], "a process is listed")
@@ -188,8 +185,7 @@ def reading_is_for_the_group(t):
           "a stranger may take the name")
 
 
-def changing_is_for_root_without_polkit(t):
-    bus, daemon = with_bus(t)
+def changing_is_for_root_without_polkit(bus, daemon):
     root, member = bus.connect(), bus.connect(NOBODY, [readers()])
     for method, *args in (("Pause",), ("Resume",), ("Rescan",),
                           ("Adopt", "u", os.getpid())):
@@ -270,9 +266,11 @@ def polkit_decides(t):
     check(refused(get_all, games) == DENIED, "polkit lets games read")
 
 
-def polkit_that_is_mute_holds_nobody_up(t):
-    bus, daemon = with_bus(t)
-    polkit = bus.connect(pwd_uid("polkitd"))
+def polkit_that_is_mute_holds_nobody_up(bus, daemon):
+    uid = pwd_uid("polkitd")
+    if uid is None:
+        return                          # its name is nobody's here
+    polkit = bus.connect(uid)
     check(polkit.driver("RequestName", "su", POLKIT, 0) == 1, "its name")
     root, nobody = bus.connect(), bus.connect(NOBODY)
     begun = [nobody.begin(NAME, OBJECT, MANAGER, "Pause") for _ in range(20)]
@@ -292,7 +290,7 @@ def pwd_uid(name):
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
-        skip(f"there is no user {name}, polkitd is not installed")
+        return None
 
 
 # --- signals ----------------------------------------------------------------
@@ -422,7 +420,15 @@ def names_units_with_memory_ksm(t):
 # --- a bus that comes and goes ----------------------------------------------
 
 def comes_back_with_the_bus(t):
-    bus, daemon = with_bus(t)
+    harness.need_ksm()
+    bus = t.own(Bus(t))
+    other = bus.connect()
+    check(other.driver("RequestName", "su", NAME, 0) == 1, "the other's name")
+    daemon = t.daemon(t.config(), env=bus.env)
+    wait_for(lambda: "refuses the name" in daemon.log(), 60, "a word of it")
+    other.close()
+    wait_for(lambda: bus.has(NAME), 90, "the name, when it is free")
+    check(daemon.log().count("refuses the name") == 1, daemon.log())
     for _ in range(2):
         bus.stop()
         check(daemon.status()["state"], "the socket depends on the bus")
@@ -435,22 +441,9 @@ def comes_back_with_the_bus(t):
     check(daemon.terminate() == 0, "its exit status")
 
 
-def waits_for_its_name(t):
-    harness.need_ksm()
-    bus = t.own(Bus(t))
-    other = bus.connect()
-    check(other.driver("RequestName", "su", NAME, 0) == 1, "the other's name")
-    daemon = t.daemon(t.config(), env=bus.env)
-    wait_for(lambda: "refuses the name" in daemon.log(), 60, "a word of it")
-    other.close()
-    wait_for(lambda: bus.has(NAME), 90, "the name, when it is free")
-    check(daemon.log().count("refuses the name") == 1, daemon.log())
-
-
 # --- hostile clients --------------------------------------------------------
 
-def survives_its_clients(t):
-    bus, daemon = with_bus(t)
+def survives_its_clients(bus, daemon):
     pid = daemon.process.pid
     for _ in range(100):                # gone before the answer
         client = bus.connect(NOBODY, [readers()])
@@ -483,9 +476,20 @@ def survives_its_clients(t):
           "it has ended")
 
 
-harness.run(shows_what_the_socket_shows, introspection_is_what_is_documented,
-            reading_is_for_the_group, changing_is_for_root_without_polkit,
-            polkit_decides, polkit_that_is_mute_holds_nobody_up,
-            tells_what_happens, tells_who_asks_on_the_socket,
-            names_units_with_memory_ksm, comes_back_with_the_bus, waits_for_its_name, survives_its_clients,
-            needs=harness.need_ksm)
+def who_may_what(t):
+    """One daemon is enough for all that leaves it as it was."""
+    bus, daemon = with_bus(t)
+    for part in (shows_what_the_socket_shows,
+                 introspection_is_what_is_documented,
+                 reading_is_for_the_group,
+                 changing_is_for_root_without_polkit,
+                 polkit_that_is_mute_holds_nobody_up, survives_its_clients):
+        try:
+            part(bus, daemon)
+        except Exception as e:
+            raise harness.Failed(f"{part.__name__}: {e!r}") from e
+
+
+harness.run(who_may_what, polkit_decides, tells_what_happens,
+            tells_who_asks_on_the_socket, names_units_with_memory_ksm,
+            comes_back_with_the_bus, needs=harness.need_ksm)
