@@ -22,13 +22,16 @@
 
 /* --- what is asked for ------------------------------------------------------ */
 
-/* @name is a pid, or else a unit; @unit has room for it and the suffix. */
+/* @name is a pid, a cgroup's path, or else a unit; @unit has room for it and
+ * the suffix. */
 static int operand_take(const char *name, char unit[256], struct choice *choice)
 {
 	uint64_t pid;
 
 	if (!parse_u64(name, &pid) && pid && pid <= INT32_MAX)
 		return vec_push(&choice->pids, (pid_t)pid);
+	if (*name == '/')
+		return vec_push(&choice->cgroups, name);
 	snprintf(unit, 256, "%s%s", name, strchr(name, '.') ? "" : SUFFIX);
 	return vec_push(&choice->units, unit);
 }
@@ -96,6 +99,8 @@ static int explain(const struct root *root, const struct config *config,
 	}
 	if (r >= 0 && !chosen.n && choice->units.n)
 		log_error("No process is in %s.", choice->units.v[0]);
+	if (r >= 0 && !chosen.n && choice->cgroups.n)
+		log_error("No process is in %s.", choice->cgroups.v[0]);
 	vec_free(&chosen);
 	if (r < 0)
 		return r;
@@ -132,7 +137,7 @@ static int explain_run(const struct ctl *ctl)
 	int r;
 
 	if (ctl->n_operands != 1) {
-		log_error("Say whose memory: one process id or one unit.");
+		log_error("Say whose memory: one process id, unit or cgroup.");
 		return CTL_USAGE;
 	}
 	if (operand_take(ctl->operands[0], unit, &choice) < 0)
@@ -155,8 +160,8 @@ static const struct verb_option options[] = {
 const struct verb verb_explain = {
 	.name = "explain",
 	.summary = "why a process or unit merges or does not, with remedies",
-	.help = "Say for all memory of a process, or of each process of a systemd unit (a glob), why it does or does not merge, and what can be done about it. The daemon adds what it knows of single pages; without it the rest is told. Needs root for the processes of others.",
-	.operands = "PID|UNIT",
+	.help = "Say for all memory of a process, or of each process of a systemd unit or of a cgroup (globs; a cgroup begins with /), why it does or does not merge, and what can be done about it. The daemon adds what it knows of single pages; without it the rest is told. Needs root for the processes of others.",
+	.operands = "PID|UNIT|CGROUP",
 	.options = options,
 	.json = true,
 	.run = explain_run,

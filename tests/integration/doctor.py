@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import harness
+import pid1
 from harness import check, skip
 
 CTL = str(harness.BUILD / "ksmd-plusctl")
@@ -337,6 +338,29 @@ def names_other_managers(t):
         "echo 1 >/sys/kernel/mm/uksm/run"))
 
 
+def asks_systemd(t):
+    """For its version, and for units that have no process."""
+    path = t.folder / "private"
+    for version, level in (("252.39-1~deb12u1", "note"), ("v257.8", "ok")):
+        systemd = pid1.Pid1(path, version, {
+            "ksm.service": "active", "ksmtuned.service": "active",
+            "uksmd.service": "inactive"})
+        try:
+            prefix = in_namespace(*pid1.beside(path))
+            expect("systemd", level, version.strip("v")[:3], prefix=prefix)
+            expect("manager", "warning", "ksm.service ksmtuned.service",
+                   "disable --now ksm.service", prefix=prefix)
+            other = Named(t, "ksmtuned")
+            found = expect("manager", "warning", "ksmtuned (pid ",
+                           "ksm.service", prefix=prefix)
+            check("ksmtuned.service" not in found["finding"] and
+                  "uksmd" not in found["finding"], f"{found}")
+            other.stop()
+        finally:
+            systemd.stop()
+            path.unlink()
+
+
 def sees_who_writes_knobs(t):
     harness.need_ksm()
     expect("knobs", "ok", watch="300ms")
@@ -408,5 +432,5 @@ harness.run(is_well_formed, agrees_with_the_kernel, leaves_ksm_alone,
             works_for_anyone, sees_what_a_kernel_lacks, sees_an_old_kernel,
             sees_hidden_files, sees_settings, sees_a_read_only_sys,
             sees_a_kernel_without_ksm, misses_capabilities, sees_containers,
-            names_other_managers, sees_who_writes_knobs, names_no_writer_raw,
-            tells_of_the_daemon, needs=need_root)
+            names_other_managers, asks_systemd, sees_who_writes_knobs,
+            names_no_writer_raw, tells_of_the_daemon, needs=need_root)

@@ -37,7 +37,7 @@ static void made(const char *name, char *p, bool fill)
 	if (!p)
 		return;
 	for (size_t i = 0; fill && i < CLASS_BYTES; i += PAGE_BYTES)
-		p[i] = (char)(i / PAGE_BYTES + 1);
+		p[i] = (char)(i / PAGE_BYTES % 255 + 1); /* never zero */
 	printf("made %s\n", name);
 }
 
