@@ -22,7 +22,7 @@ static void append(char *text, size_t size, const char *between,
 void doctor_check_manager(const struct doctor_facts *f,
 			  struct doctor_finding *ret)
 {
-	char who[256] = "", remedies[288] = "", text[96];
+	char who[256] = "", remedies[288] = "", text[192];
 	bool several = f->n_rivals + !!*f->units > 1;
 
 	if (!f->n_rivals && !*f->units) {
@@ -40,7 +40,7 @@ void doctor_check_manager(const struct doctor_facts *f,
 	}
 	append(who, sizeof(who), ", ", f->units);
 	if (*f->units) {
-		snprintf(text, sizeof(text), "systemctl disable --now %.60s",
+		snprintf(text, sizeof(text), "systemctl disable --now %s",
 			 f->units);
 		append(remedies, sizeof(remedies), "; ", text);
 	}
@@ -77,7 +77,7 @@ void doctor_check_knobs(const struct doctor_facts *f,
 	}
 	doctor_say(
 		ret, DOCTOR_WARNING,
-		"%s (pid %d) wrote %s while the knobs were watched, and %u writes were seen in %.1f s: ksmd-plus leaves knobs alone that others write.",
+		"%s (pid %d) wrote %s while the knobs were watched, and %u writes were seen within %.1f s: ksmd-plus leaves knobs alone that others write.",
 		*f->write.comm ? utf8_clean(f->write.comm, name, sizeof(name))
 			       : "a program that has ended",
 		f->write.pid, f->write.knob, f->n_writes, seconds);

@@ -19,6 +19,9 @@
 #define SYSTEMD_NAME	  "org.freedesktop.systemd1"
 #define SYSTEMD_INTERFACE SYSTEMD_NAME ".Manager"
 
+/* Who writes all the time would keep us for ever. */
+#define WRITES_ENOUGH 1000U
+
 /* --- the daemon ------------------------------------------------------------ */
 
 static enum doctor_daemon daemon_of(int r)
@@ -129,8 +132,9 @@ void surroundings_self(const struct root *root, struct doctor_facts *f)
 	if (file_read(root->proc, "self/uid_map", map, sizeof(map)) > 0 &&
 	    sscanf(map, "%lu %lu %lu", &first, &outside, &n) == 3)
 		f->user_namespace = first || outside || n != UINT32_MAX;
-	f->pid_namespace = process_stat_read(root, 2, &kthreadd) ||
-			   !kthreadd.kernel_thread;
+	/* whom /proc hides the others' processes from knows nothing */
+	f->pid_namespace = f->root && (process_stat_read(root, 2, &kthreadd) ||
+				       !kthreadd.kernel_thread);
 	if (file_read_all(root->proc, "self/status", &status, &len) < 0)
 		return;
 	f->capabilities = status_field(status, "\nCapEff:", 16);
@@ -145,7 +149,8 @@ void surroundings_watch(const struct root *root, const struct knobwatch *watch,
 	static const char ours[] = "ksmd-plus";
 	struct knobwrite w;
 
-	while (!knobwatch_next(watch, root, until_usec, &w)) {
+	while (f->n_writes < WRITES_ENOUGH &&
+	       !knobwatch_next(watch, root, until_usec, &w)) {
 		if (!strncmp(w.comm, ours, strlen(ours)))
 			continue;
 		f->write = w;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "simplex.h"
@@ -59,17 +60,12 @@ static void chooses_a_share(void **state)
 	assert_true(estimate_share(1ULL << 28) == 1.0 / 64);
 }
 
-static uint64_t seed;
+static unsigned int seed;
 
-/* In (0, 1]; splitmix64. */
+/* In (0, 1]. */
 static double chance(void)
 {
-	uint64_t x = seed += 0x9e3779b97f4a7c15ULL;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ULL;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebULL;
-	x ^= x >> 31;
-	return ((double)(x >> 11) + 1) / (1ULL << 53);
+	return (rand_r(&seed) + 1.0) / (RAND_MAX + 1.0);
 }
 
 /* --- the linear program ---------------------------------------------------- */
