@@ -199,8 +199,12 @@ static int allow(scmp_filter_ctx ctx, const char *name,
 /* For abort(): a signal to ourselves. */
 static int allow_own_signal(scmp_filter_ctx ctx)
 {
-	const struct scmp_arg_cmp own = SCMP_A0_32(SCMP_CMP_EQ,
-						   (uint32_t)getpid());
+	const struct scmp_arg_cmp own = {
+		.arg = 0,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = UINT32_MAX,
+		.datum_b = (uint32_t)getpid(),
+	};
 
 	return allow(ctx, "tgkill", &own);
 }
@@ -214,8 +218,12 @@ static int rules_add(scmp_filter_ctx ctx, enum filter_role role)
 			r = allow(ctx, calls[i].name, NULL);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(arguments); i++) {
 		const struct argument *a = &arguments[i];
-		const struct scmp_arg_cmp condition = SCMP_CMP64(
-			a->number, SCMP_CMP_MASKED_EQ, a->mask, a->value);
+		const struct scmp_arg_cmp condition = {
+			.arg = a->number,
+			.op = SCMP_CMP_MASKED_EQ,
+			.datum_a = a->mask,
+			.datum_b = a->value,
+		};
 
 		if (a->roles & role)
 			r = allow(ctx, a->name, &condition);
