@@ -2,6 +2,7 @@
 #include "confine.h"
 
 #include <linux/capability.h>
+#include <pwd.h>
 #include <stdint.h>
 
 #include "files.h"
@@ -43,9 +44,22 @@ static void memory_close(const struct root *root)
 	prctl(PR_SET_MEMORY_MERGE, 0, 0, 0, 0);
 }
 
+/*
+ * Nobody has this uid: libc asks, and so loads, all that knows names of users
+ * here. Later it could not, since nothing can be made executable then.
+ */
+static void names_load(void)
+{
+	struct passwd pw, *found;
+	char buf[4096];
+
+	getpwuid_r((uid_t)-2, &pw, buf, sizeof(buf), &found);
+}
+
 int confine_begin(const struct root *root)
 {
 	memory_close(root);
+	names_load();
 	return rights_close();
 }
 
