@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "checksum.h"
@@ -17,6 +18,9 @@
 
 /* How often others are looked for while there is work. */
 #define ROOM_USEC 50000ULL
+
+/* Between two tries of a worker to get what it needs. */
+#define OPEN_NSEC (50L * 1000 * 1000)
 
 struct queue {
 	struct job *first;
@@ -73,6 +77,21 @@ static struct job *queue_take(struct queue *q)
 	return job;
 }
 
+/* Without memory, work begins when there is some; false: not any more. */
+static bool worker_begin(struct pool *pool, struct worker *ret)
+{
+	const struct timespec pause = { .tv_nsec = OPEN_NSEC };
+	bool ending = false;
+
+	while (!ending && worker_open(pool->engine, ret)) {
+		nanosleep(&pause, NULL);
+		pthread_mutex_lock(&pool->lock);
+		ending = pool->ending;
+		pthread_mutex_unlock(&pool->lock);
+	}
+	return !ending;
+}
+
 /*
  * Workers are not scheduled as idle, nor nicer than others: while they walk a
  * process's page tables they hold its mmap_lock, and whoever waits for a CPU
@@ -86,8 +105,8 @@ static void *worker_main(void *arg)
 	struct worker worker;
 	struct job *job;
 
-	if (worker_open(pool->engine, &worker))
-		abort();
+	if (!worker_begin(pool, &worker))
+		return NULL;
 	/* what cannot be had here, the loop's thread will tell */
 	confine_thread(pool->role);
 	pthread_mutex_lock(&pool->lock);
