@@ -148,6 +148,9 @@ void hinted_add(struct hinted *h, const struct hint *hint)
 	uint64_t at = (hint->address + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 
 	h->counters.hints++;
+	/* no program's memory; rounding up would begin again at 0 */
+	if (hint->address > INT64_MAX)
+		return;
 	for (; at < end; at += PAGE_BYTES) {
 		struct place twin;
 		bool paired = place_take(h, hint, at, &twin);

@@ -283,6 +283,17 @@ static void test_forget(void **state)
 	assert_true(hinted_is_empty(h));
 }
 
+/* Where rounding up to a page would begin again at 0. */
+static void test_the_end_of_all_addresses(void **state)
+{
+	(void)state;
+	add(1, UINT64_MAX - 100, 50);
+	add(1, UINT64_MAX - 100, 3 * PAGE_BYTES);
+	add(1, 1ULL << 63, PAGE_BYTES);
+	turns(2);
+	expect_nothing();
+}
+
 /* The newest are kept, and each region comes out once. */
 static void test_small_and_lossy(void **state)
 {
@@ -325,6 +336,7 @@ int main(void)
 		TEST(a_pair_that_is_none_any_more),
 		TEST(put_back),
 		TEST(forget),
+		TEST(the_end_of_all_addresses),
 		TEST(small_and_lossy),
 	};
 
