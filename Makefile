@@ -57,8 +57,8 @@ PACKAGES_RPM := rpm
 PACKAGES_FRESH := mmdebstrap
 # What no test uses where TEST_FAST=1 leaves out the suites that are slow.
 PACKAGES_SLOW := $(PACKAGES_DEB) $(PACKAGES_RPM) $(PACKAGES_FRESH) zsh fish
-PACKAGES_TEST := clang libcmocka-dev valgrind gdb python3 groff-base mandoc \
-	cppcheck dbus-daemon strace tmux $(PACKAGES_VM) \
+PACKAGES_TEST := clang libclang-rt-dev libcmocka-dev valgrind gdb python3 \
+	groff-base mandoc cppcheck dbus-daemon strace tmux $(PACKAGES_VM) \
 	$(if $(filter 1,$(TEST_FAST)),,$(PACKAGES_SLOW))
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
 
@@ -208,6 +208,14 @@ $(B)/tests/targets/%: tests/targets/%.c
 	@echo "  CC      $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -Iinclude -o $@ $< $(ALL_LDFLAGS)
 
+# Lets calls to the system fail; written for x86-64 only.
+FAULTS := $(if $(filter x86_64,$(ARCH)),$(B)/tests/faults/faults.so)
+$(B)/tests/faults/faults.so: tests/faults/faults.c $(wildcard tests/faults/*)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) -std=gnu17 -Wall -Wextra -Werror -D_GNU_SOURCE -O2 -g \
+		-fno-omit-frame-pointer -fPIC -shared -o $@ $<
+
 # Simulations are of decisions.
 $(B)/tests/sim/rounds: tests/sim/machine.c
 $(B)/tests/sim/%: tests/sim/%.c $(call layer_archives,decide)
@@ -306,10 +314,17 @@ unit: $(UNIT_TESTS)
 
 .PHONY: tests
 tests: all $(UNIT_TESTS) $(SIMS) $(CONTRACT_TESTS) $(TARGETS) $(BENCHES) \
-	$(DSA_TESTS)
+	$(DSA_TESTS) $(FAULTS)
 
-.PHONY: fuzz
-fuzz: $(FUZZ_TESTS)
+.PHONY: fuzz-tests
+fuzz-tests: $(FUZZ_TESTS)
+
+# The same with a fuzzer inside. Another B for each compiler: here B/fuzz.
+.PHONY: fuzzers
+fuzzers:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang \
+		SAN=-fsanitize=address,undefined,fuzzer-no-link \
+		FUZZ_CFLAGS="-fsanitize=fuzzer -DFUZZ_LIBFUZZER" fuzz-tests
 
 # --- what people call ------------------------------------------------------
 
@@ -339,6 +354,9 @@ help:
 	@echo "make analyze  have cppcheck, gcc and clang-tidy read the source"
 	@echo "make bench    measure it beside every rival (BENCH=\"NAME...\"; as root)"
 	@echo "make soak     half an hour of processes that come and go (as root)"
+	@echo "make faults   let every call to the system fail once (as root)"
+	@echo "make fuzz     FUZZ_SECONDS (60) of any input for each parser"
+	@echo "make killstorm  kill it KILLS (5000) times at any moment (as root)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "BPF=no with any of them: no hints from reads of files, no libbpf"
 	@echo "SECCOMP=no: no filter of the daemon's system calls, no libseccomp"
@@ -397,6 +415,21 @@ bench: deps-build deps-demo deps-bench
 soak: deps-build deps-demo
 	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS)
 	@KSMD_PLUS_BUILD=$(B) SOAK_SECONDS=1800 tests/integration/soak.py
+
+.PHONY: faults
+faults: deps-build deps-demo
+	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS) $(FAULTS)
+	@KSMD_PLUS_BUILD=$(B) FAULTS=all tests/integration/faults.py
+
+.PHONY: fuzz
+fuzz: deps-build deps-test
+	@$(MAKE) --no-print-directory $(PARALLEL) fuzzers
+	@KSMD_PLUS_BUILD=$(B) FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/fuzz/run
+
+.PHONY: killstorm
+killstorm: deps-build deps-demo
+	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS)
+	@KSMD_PLUS_BUILD=$(B) KILLS=$${KILLS:-5000} tests/integration/kills.py
 
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard systemd/*.service systemd/*.timer)

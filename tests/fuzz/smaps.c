@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as an smaps file: a process chooses the names that stand in its
- * own. No crash, and what comes out is a mapping of whole pages.
+ * own. No crash, and what comes out is a mapping of whole pages, in classes
+ * that hold no more than all.
  */
 #include "vmas.h"
 
@@ -12,6 +13,36 @@
 
 #include "cleanup.h"
 #include "standalone.h"
+
+static void check_classes(const uint8_t *data, size_t size, size_t n_lines)
+{
+	_cleanup_free_ char *text = malloc(size + 1);
+	struct vma_classes classes = { 0 };
+
+	assert(text);
+	memcpy(text, data, size);
+	text[size] = '\0';
+	assert(vmas_parse_classes(text, &classes) == 0);
+	for (int i = 0; i < REASON_MAX_; i++)
+		assert(classes.by[i].mappings <= n_lines);
+}
+
+/* As if the middle of the first mapping had been marked. */
+static void check_mark(struct vmas *vmas)
+{
+	struct range middle;
+	size_t n = vmas->n;
+
+	if (!n || vmas->v[0].end - vmas->v[0].start < 3 * PAGE_BYTES)
+		return;
+	for (size_t i = 1; i < n; i++)
+		if (vmas->v[i].start < vmas->v[i - 1].end)
+			return; /* no kernel says so */
+	middle = (struct range){ vmas->v[0].start + PAGE_BYTES,
+				 vmas->v[0].end - PAGE_BYTES };
+	assert(vmas_mark(vmas, &middle, 1) == 0);
+	assert(vmas->n > 0 && vmas->n <= n + 2);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -33,6 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(v->start % PAGE_BYTES == 0 && v->end % PAGE_BYTES == 0);
 		assert(v->rss > 0);
 	}
+	check_mark(&vmas);
 	vec_free(&vmas);
+	check_classes(data, size, n_lines);
 	return 0;
 }

@@ -4,12 +4,8 @@
  *
  * A target includes this and defines LLVMFuzzerTestOneInput(). What is built
  * then is a test: it runs once on every file named on the command line, and
- * on every file in each directory named there. The fuzzer itself:
- *
- *	make fuzz B=build/fuzz CC=clang \
- *		SAN=-fsanitize=address,undefined,fuzzer-no-link \
- *		FUZZ_CFLAGS="-fsanitize=fuzzer -DFUZZ_LIBFUZZER"
- *	build/fuzz/tests/fuzz/config NEW-DIRECTORY tests/fuzz/corpus/config
+ * on every file in each directory named there. `make fuzz` builds each with a
+ * fuzzer inside, too (FUZZ_LIBFUZZER), and lets it look for more.
  */
 #pragma once
 
