@@ -17,7 +17,7 @@ from pathlib import Path
 import harness
 from harness import check, wait_for
 
-KILLS = 50 if harness.FAST else 500
+KILLS = int(os.environ.get("KILLS", "200"))
 LIFE_SECONDS = (0, 0.2)         # of most daemons
 LONG_LIFE_SECONDS = (0.3, 0.9)  # of every fourth: enrolling and merging
 SEED = int(os.environ.get("SEED", "20240607"))
