@@ -187,7 +187,7 @@ static int link_keep(struct hints *h, struct bpf_link *link)
 
 static int program_attach(struct hints *h, const char *name)
 {
-	struct bpf_program *program;
+	struct bpf_program *program = NULL;
 	int r = object_load(h, name, &program);
 
 	return r ? r : link_keep(h, bpf_program__attach(program));

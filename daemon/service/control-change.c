@@ -83,7 +83,8 @@ static const struct change *change_of(sd_bus_message *m)
 static int make(sd_bus_message *m, const struct control_caller *c,
 		sd_bus_error *error)
 {
-	int r = change_of(m)->make(m, c, error);
+	const struct change *change = change_of(m);
+	int r = change ? change->make(m, c, error) : -EINVAL;
 
 	return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
 }
@@ -106,10 +107,13 @@ static void on_allowed(void *userdata, sd_bus_message *m, uid_t uid, pid_t pid)
 
 int control_change(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+	const struct change *change = change_of(m);
 	struct control_caller *c = userdata;
 
+	if (!change)
+		return -EINVAL;
 	if (c->authority)
-		return authority_ask(c->authority, m, change_of(m)->action,
+		return authority_ask(c->authority, m, change->action,
 				     on_allowed, c, error);
 	if (c->uid != 0)
 		return sd_bus_error_setf(
