@@ -90,7 +90,7 @@ def memory_of(pid):
 
 def holds(pid, needles):
     """How many of SAMPLE of @needles are somewhere in its memory."""
-    wanted = set(needles[::len(needles) // SAMPLE])
+    wanted = set(needles[::len(needles) // SAMPLE][:SAMPLE])
     return len({needle for piece in memory_of(pid) for needle in wanted
                 if needle in piece})
 
