@@ -128,6 +128,9 @@ static const struct reason_text texts[REASON_MAX_] = {
 	[REASON_INDEX_FULL] = { "index-full",
 		"Not all of it fits into the index.",
 		"Raise memory_limit in [scan]." },
+	[REASON_KEEPS_BREAKING] = { "keeps-breaking",
+		"What was merged of it was soon written again, more than once, so merging cost more than it saved: nothing new of it is enrolled or promised to ksmd for a while, then it is tried again.",
+		"If it does otherwise now: ksmd-plusctl rescan. If it never will: mode = exclude in its [target] section." },
 
 	[REASON_NO_KSM] = { "no-ksm",
 		"This kernel has no KSM: nothing merges.",

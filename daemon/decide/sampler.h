@@ -67,6 +67,8 @@ struct look_result {
 	uint32_t n_new; /* not known before */
 	uint32_t n_changed; /* not what they were, or gone */
 	uint32_t n_found; /* with a twin, to be settled */
+	uint32_t n_broken; /* were merged, and are written */
+	uint32_t n_wasted; /* a pulse was spent on them, and they are written */
 };
 
 /*

@@ -252,6 +252,19 @@ static bool has_room(struct track *track, struct region *region,
 	return false;
 }
 
+/* A pulse has passed since the page was promised, and it was not seen merged:
+ * if it is not what it was, that was for nothing. */
+static bool was_spent_on(const struct track *track, const struct region *region,
+			 unsigned int page, const struct look *look)
+{
+	if (pagemask_test(&region->failed, page))
+		return true;
+	return !pagemask_test(&region->merged, page) &&
+	       pagemask_test(&region->duplicate, page) &&
+	       pagemask_test(&look->mergeable, page) &&
+	       track->n_pulses > region->pulse;
+}
+
 /* Store the checksum set of this look; what is gone is forgotten. */
 static int crcs_replace(struct track *track, uint32_t number,
 			const struct look *look, struct look_result *result)
@@ -283,6 +296,10 @@ static int crcs_replace(struct track *track, uint32_t number,
 					!pagemask_test(&region->merged, i);
 				track->n_broken +=
 					pagemask_test(&region->merged, i);
+				result->n_broken +=
+					pagemask_test(&region->merged, i);
+				result->n_wasted += was_spent_on(track, region,
+								 i, look);
 				page_forget(track, ref, old);
 			}
 			crc[n++] = checked ? look->crc[i] : old;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "control-rows.h"
 
+#include <ksmd-plus/control.h>
+
 #include "utf8.h"
 
 static int append_process(sd_bus_message *reply, const struct process_status *p)
@@ -25,6 +27,32 @@ int control_append_processes(sd_bus_message *reply,
 
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		r = append_process(reply, &rows[i]);
+	return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_account(sd_bus_message *reply, const struct account_row *row)
+{
+	char name[ACCOUNT_NAME_SIZE], unit[ACCOUNT_NAME_SIZE];
+	char guest[ACCOUNT_NAME_SIZE];
+	const struct account *a = &row->account;
+
+	return sd_bus_message_append(
+		reply, "(" CONTROL_ACCOUNT_FIELDS ")", row->pid,
+		utf8_clean(row->name, name, sizeof(name)),
+		utf8_clean(row->unit, unit, sizeof(unit)),
+		utf8_clean(row->guest, guest, sizeof(guest)), row->processes,
+		a->saved, a->settled, a->peak, a->broken, a->daemon_usec,
+		a->ksmd_usec, a->profit, reason_text(row->reason)->name);
+}
+
+int control_append_accounts(sd_bus_message *reply,
+			    const struct account_row *rows, size_t n)
+{
+	int r = sd_bus_message_open_container(reply, 'a',
+					      "(" CONTROL_ACCOUNT_FIELDS ")");
+
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = append_account(reply, &rows[i]);
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

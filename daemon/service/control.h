@@ -12,6 +12,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include <ksmd-plus/account.h>
 #include <ksmd-plus/status.h>
 
 struct control;
@@ -25,6 +26,9 @@ struct control_ops {
 	/* Why process @pid merges or does not; rows live as long. */
 	void (*explain)(void *userdata, uint32_t pid,
 			const struct reason_status **ret, size_t *ret_n);
+	/* The accounts of @kind; rows live as long. 0 or -ENOMEM. */
+	int (*accounts)(void *userdata, enum account_kind kind,
+			const struct account_row **ret, size_t *ret_n);
 	void (*pause)(void *userdata);
 	void (*resume)(void *userdata);
 	void (*rescan)(void *userdata);

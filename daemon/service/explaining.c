@@ -131,6 +131,8 @@ enum reason explaining_note(const struct track *track, const struct watched *w,
 		*ret_detail = detail;
 	if (reason)
 		return reason;
+	if (w->held)
+		return REASON_KEEPS_BREAKING;
 	if (w->regions_lost)
 		return REASON_INDEX_FULL;
 	return holds_back(track, w) ? REASON_HUGE_HELD : REASON_NONE;
@@ -151,6 +153,9 @@ size_t explaining_rows(const struct track *track, const struct watched *w,
 
 	if (reason)
 		ret[n++] = (struct reason_status){ reason, 0, detail };
+	if (w->held)
+		ret[n++] = (struct reason_status){ REASON_KEEPS_BREAKING, 0,
+						   "" };
 	if (w->regions_lost)
 		ret[n++] = (struct reason_status){ REASON_INDEX_FULL, 0, "" };
 	if (w->fresh)

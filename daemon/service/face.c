@@ -86,6 +86,32 @@ static int method_explain(sd_bus_message *m, void *userdata,
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+static int method_accounts(sd_bus_message *m, void *userdata,
+			   sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct face *f = userdata;
+	const struct account_row *rows;
+	enum account_kind kind;
+	const char *name;
+	size_t n;
+	int r;
+
+	r = sd_bus_message_read(m, "s", &name);
+	if (r < 0)
+		return r;
+	kind = account_kind_from_name(name);
+	if (kind == ACCOUNT_KIND_MAX_)
+		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+					"There are no accounts of that kind.");
+	r = f->caller.ops->accounts(f->caller.userdata, kind, &rows, &n);
+	if (r >= 0)
+		r = sd_bus_message_new_method_return(m, &reply);
+	if (r >= 0)
+		r = control_append_accounts(reply, rows, n);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
 /* sd-bus would ask for CAP_SYS_ADMIN; who may do what, control-change knows. */
 #define ANYONE SD_BUS_VTABLE_UNPRIVILEGED
 /* PropertiesChanged tells of it, see telling.h. */
@@ -125,6 +151,9 @@ static const sd_bus_vtable manager_vtable[] = {
 		SD_BUS_RESULT("a(usssssttts)", processes), method_list, ANYONE),
 	SD_BUS_METHOD_WITH_ARGS("ExplainProcess", SD_BUS_ARGS("u", pid),
 		SD_BUS_RESULT("a(sts)", reasons), method_explain, ANYONE),
+	SD_BUS_METHOD_WITH_ARGS("ListAccounts", SD_BUS_ARGS("s", kind),
+		SD_BUS_RESULT(CONTROL_ACCOUNTS, accounts), method_accounts,
+		ANYONE),
 	CHANGE_PLAIN("Pause"),
 	CHANGE_PLAIN("Resume"),
 	CHANGE_PLAIN("Rescan"),

@@ -226,6 +226,12 @@ static int look_learn(const struct look_job *j, struct watched_region *wr,
 {
 	struct watched *w = j->watched;
 
+	j->looks->n_found += result->n_found;
+	w->account.broken += result->n_broken;
+	w->account.wasted += result->n_wasted;
+	wr->merged = (uint16_t)pagemask_count(
+		&track_region(j->looks->env.track, wr->number)->merged);
+
 	/* a part of it, at somebody else's word: as warm as it was */
 	if (j->kind == SAMPLER_HINTED)
 		return 0;
@@ -251,11 +257,11 @@ static void look_done(struct job *job, bool dropped)
 
 	looks->in_flight--;
 	looks->cpu_nsec += j->cpu_nsec;
+	j->watched->account.cpu_nsec += j->cpu_nsec;
 	if (!dropped && j->result == READER_GONE)
 		j->watched->gone = true;
 	if (!dropped && wr && !j->watched->dropped && j->result == 0) {
 		r = track_look(looks->env.track, j->region, &j->look, &result);
-		looks->n_found += r ? 0 : result.n_found;
 		if (!r)
 			r = look_learn(j, wr, &result);
 		if (r)

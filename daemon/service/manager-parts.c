@@ -9,6 +9,7 @@
 #include <ksmd-plus/control.h>
 #include <ksmd-plus/journal.h>
 
+#include "accounting.h"
 #include "adapt.h"
 #include "adopt.h"
 #include "budget.h"
@@ -236,7 +237,19 @@ static int loop_start(struct manager *m, const struct watch_ops *ops)
 		watch_add_own(m->watch, enrol_pid(m->enrol));
 	if (enrol_keeper_pid(m->enrol))
 		watch_add_own(m->watch, enrol_keeper_pid(m->enrol));
-	r = pulser_new(m->root, m->knobs, m->ksmd, &settings, &m->pulser);
+	r = accounting_new(
+		&(struct accounting_env){
+			.event = m->event,
+			.root = m->root,
+			.watch = m->watch,
+			.ksmd = m->ksmd,
+			.cpu_usec = cpu_usec,
+			.userdata = m,
+		},
+		&m->accounting);
+	if (!r)
+		r = pulser_new(m->root, m->knobs, m->ksmd, &settings,
+			       &m->pulser);
 	if (!r)
 		r = merge_new(
 			&(struct merge_env){

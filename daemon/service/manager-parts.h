@@ -16,6 +16,7 @@
 #include "reader.h"
 #include "withdraw.h"
 
+struct accounting;
 struct adopt;
 struct control_ops;
 struct watch_ops;
@@ -39,6 +40,7 @@ struct manager {
 	struct track *track;
 	struct adopt *adopt;
 	struct watch *watch;
+	struct accounting *accounting;
 	struct budget budget;
 	struct adapt *adapt;
 	struct scan *scan;

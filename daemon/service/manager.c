@@ -11,6 +11,7 @@
 #include <ksmd-plus/journal.h>
 
 #include "adapt.h"
+#include "accounting.h"
 #include "adopt.h"
 #include "checksums.h"
 #include "cleanup.h"
@@ -50,6 +51,7 @@ static void on_found(void *userdata, struct watched *w)
 
 	log_debug("Watching %s (pid %d), mode %s: %s", w->facts.comm,
 		  w->process.id.pid, mode_name(w->mode), w->rule);
+	accounting_found(m->accounting, w);
 	scan_found(m->scan, w);
 	hinting_found(m->hinting, w);
 }
@@ -59,6 +61,7 @@ static void on_lost(void *userdata, struct watched *w)
 {
 	struct manager *m = userdata;
 
+	accounting_lost(m->accounting, w);
 	scan_lost(m->scan, w);
 	hinting_lost(m->hinting, w);
 	if (!m->stopping && !m->options.dry_run)
@@ -115,6 +118,14 @@ static void op_explain(void *userdata, uint32_t pid,
 	report_explain(m->report, pid, ret, ret_n);
 }
 
+static int op_accounts(void *userdata, enum account_kind kind,
+		       const struct account_row **ret, size_t *ret_n)
+{
+	const struct manager *m = userdata;
+
+	return accounting_rows(m->accounting, kind, ret, ret_n);
+}
+
 /* The knobs go back to what they were; ksmd does as its owner set it. */
 static void op_pause(void *userdata)
 {
@@ -153,6 +164,7 @@ static void op_rescan(void *userdata)
 	if (m->paused || m->stopping)
 		return;
 	track_retry(m->track);
+	accounting_release(m->accounting);
 	scan_soon(m->scan, true);
 	placing_soon(m->placing);
 }
@@ -171,6 +183,7 @@ static const struct control_ops control_ops = {
 	.status = op_status,
 	.list = op_list,
 	.explain = op_explain,
+	.accounts = op_accounts,
 	.pause = op_pause,
 	.resume = op_resume,
 	.rescan = op_rescan,
@@ -235,6 +248,7 @@ struct manager *manager_free(struct manager *m)
 	ending_free(m->ending);
 	if (m->watch)
 		watch_free(m->watch);
+	accounting_free(m->accounting);
 	adopt_free(m->adopt);
 	summary_free(m->summary);
 	report_free(m->report);

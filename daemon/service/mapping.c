@@ -92,6 +92,7 @@ static int regions_update(struct mapping *mapping, struct watched *w,
 			track_region_remove(track, w->regions.v[old++].number);
 		if (old < w->regions.n && w->regions.v[old].base == wr.base) {
 			wr.number = w->regions.v[old].number;
+			wr.merged = w->regions.v[old].merged;
 			wr.heat = w->regions.v[old++].heat;
 		} else if (track_region_add(track, wr.base, w->number,
 					    w->domain, &wr.number)) {
@@ -135,6 +136,7 @@ static void map_done(struct job *job, bool dropped)
 		w->mapped_usec = clock_usec(CLOCK_MONOTONIC);
 	}
 	mapping->used_usec += j->cpu_nsec / NSEC_PER_USEC;
+	w->account.cpu_nsec += j->cpu_nsec;
 	reader_map_clear(&j->map);
 	close_fd(j->smaps);
 	if (!dropped)

@@ -59,6 +59,7 @@ struct settle_job {
 	uint32_t region;
 	uint64_t base;
 	int result;
+	uint64_t cpu_nsec; /* of the thread, for this job */
 	struct reader_settle settle;
 };
 
@@ -78,9 +79,11 @@ static struct watched *watched_of(const struct merge *merge, uint32_t owner)
 static void settle_run(struct job *job, struct worker *worker)
 {
 	struct settle_job *j = (struct settle_job *)job;
+	uint64_t start = clock_nsec(CLOCK_THREAD_CPUTIME_ID);
 
 	j->result = reader_settle(j->merge->env.reader, &j->watched->process,
 				  j->base, worker, &j->settle);
+	j->cpu_nsec = clock_nsec(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 static void items_add(struct merge *merge, const struct settle_job *j)
@@ -116,6 +119,7 @@ static void settle_done(struct job *job, bool dropped)
 	struct merge *merge = j->merge;
 
 	merge->in_flight--;
+	j->watched->account.cpu_nsec += j->cpu_nsec;
 	if (!dropped && j->result == 0 && !j->watched->dropped)
 		items_add(merge, j);
 	watched_unref(j->watched);
@@ -157,16 +161,19 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 
 /* --- enrol ------------------------------------------------------------------ */
 
+/* @all: as if all were in mergeable mappings. For who is held back nothing is
+ * promised. */
 static bool is_covered(const struct merge *merge,
-		       const struct settle_item *item)
+		       const struct settle_item *item, bool all)
 {
 	const struct region *region = track_find(merge->env.track,
 						 item->ref.region);
 	const struct watched *w = watched_of(merge, item->owner);
 
-	if (!region || !w || w->gone || region->owner != item->owner)
+	if (!region || !w || w->gone || w->held || region->owner != item->owner)
 		return false;
-	return reader_is_mergeable(&w->vmas,
+	return all ||
+	       reader_is_mergeable(&w->vmas,
 				   region->base + item->ref.page * PAGE_BYTES);
 }
 
@@ -176,8 +183,7 @@ static uint64_t items_promise(struct merge *merge, bool all)
 	for (size_t i = 0; i < merge->settle.n; i++) {
 		struct settle_item *item = &merge->settle.v[i];
 
-		item->covered = item->confirmed &&
-				(all || is_covered(merge, item));
+		item->covered = item->confirmed && is_covered(merge, item, all);
 	}
 	return settle_promise(&merge->settle, merge->limits.max_sharing);
 }
@@ -191,7 +197,7 @@ static uint64_t covered_part(const struct merge *merge, uint64_t promise)
 	struct watched *const *list = watch_list(merge->env.watch, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (list[i])
+		if (list[i] && !list[i]->held)
 			evidence_covered(merge->env.track, list[i], &n_all,
 					 &n_covered);
 	return n_all ? promise * n_covered / n_all : 0;

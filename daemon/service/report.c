@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounting.h"
 #include "adapt.h"
 #include "checksums.h"
 #include "cleanup.h"
@@ -15,6 +16,7 @@
 #include "enrol.h"
 #include "explaining.h"
 #include "hinting.h"
+#include "holding.h"
 #include "knobs.h"
 #include "ksm.h"
 #include "mapping.h"
@@ -86,19 +88,14 @@ uint64_t report_memory_bound(const struct report *report)
 	       placing_memory(report->env.placing);
 }
 
-/*
- * A process's part of what KSM saves. Of the pages mapped to KSM pages, those
- * that need no frame of their own: sharing / (shared + sharing) of them.
- */
+/* A process's part of what KSM saves. */
 static uint64_t saved_by(const struct watched *w, const struct ksm_counters *c)
 {
-	uint64_t mapped = c->pages_shared + c->pages_sharing;
 	struct process_ksm ksm;
 
-	if (process_ksm_read(w->process.dir, &ksm))
-		return 0;
-	return ksm.zero_pages +
-	       (mapped ? ksm.merging_pages * c->pages_sharing / mapped : 0);
+	return process_ksm_read(w->process.dir, &ksm)
+		       ? 0
+		       : accounting_saved(&ksm, c);
 }
 
 /* --- warnings --------------------------------------------------------------- */
@@ -154,6 +151,17 @@ static void warn_kernel(struct report *report)
 		warn(report, "engine",
 		     "engine = dsa, but %s: the CPU computes the checksums; see ksmd-plusctl doctor",
 		     why);
+}
+
+static void warn_held(struct report *report)
+{
+	uint64_t n = holding_count(report->env.watch);
+
+	if (n)
+		warn(report, "keeps-breaking",
+		     "%" PRIu64
+		     " processes write again what is merged, so nothing new of them is enrolled for a while; ksmd-plusctl list shows them as held",
+		     n);
 }
 
 static void warn_memory(struct report *report)
@@ -338,6 +346,7 @@ void report_status(struct report *report, bool starting, bool paused,
 	warn_knobs(report);
 	warn_kernel(report);
 	warn_memory(report);
+	warn_held(report);
 	s.targets = report->targets.v;
 	s.n_targets = report->targets.n;
 	s.warnings = report->warnings.v;
@@ -383,6 +392,8 @@ static const char *process_state(const struct watched *w, uint64_t enrolled)
 		return "gone";
 	if (w->skip)
 		return "skipped";
+	if (w->held)
+		return "held";
 	if (w->fresh)
 		return "new";
 	return enrolled ? "enrolled" : "watching";

@@ -21,6 +21,8 @@
  * itself costs on a slow or crowded machine must not stop the search for ever.
  */
 #define STARVED_USEC (5 * USEC_PER_SEC)
+/* What loses more than it wins is looked at this often at most. */
+#define HELD_PASS_USEC (60 * USEC_PER_SEC)
 /* Shared frames are remembered for so long. */
 #define SEEN_USEC (5 * USEC_PER_SEC)
 /* How soon to ask again whether a round may begin. */
@@ -154,16 +156,18 @@ static void pass_begin(struct scan *scan, struct watched *w)
 		log_debug("No memory to map a process, skipping it");
 }
 
-/* A second pass reads what probes have left out. */
+/* A second pass reads what probes have left out; who is held back can wait. */
 static void pass_end(const struct scan *scan, struct watched *w)
 {
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
-	w->calm = w->news ? 0 : w->calm + 1;
+	w->calm = w->news && !w->held ? 0 : w->calm + 1;
 	w->pass_usec = now +
 		       sampler_pass_sec(w->calm, mapping_usec(scan->maps),
 					scan->env.budget->share_permyriad) *
 			       USEC_PER_SEC;
+	if (w->held)
+		w->pass_usec = MAX(w->pass_usec, now + HELD_PASS_USEC);
 	if (w->fresh)
 		return;
 	w->first_pass = w->n_passes == 0 && w->probe;
@@ -354,6 +358,8 @@ void scan_pause(struct scan *scan, bool pause)
 /* Whether something is to be seen in @w that was not there at its last pass. */
 static bool waits(const struct scan *scan, const struct watched *w)
 {
+	if (w->held)
+		return false;
 	for (size_t i = 0; i < w->regions.n; i++)
 		if (w->regions.v[i].heat.state == HEAT_PROBED ||
 		    looks_is_pending(scan->looks, &w->regions.v[i]))

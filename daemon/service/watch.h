@@ -16,12 +16,15 @@
 #include <ksmd-plus/inject.h>
 #include <ksmd-plus/types.h>
 
+#include "account.h"
 #include "process.h"
 #include "rules.h"
 #include "sampler.h"
 #include "vec.h"
 #include "vmas.h"
+#include "worth.h"
 
+struct accounts_group;
 struct track;
 
 #define WATCH_JUDGE_USEC 15000000ULL
@@ -31,10 +34,25 @@ struct watched_region {
 	uint64_t base;
 	uint32_t number; /* in struct track */
 	struct heat heat;
+	uint16_t merged; /* pages, at the last look */
 	bool huge;
 };
 
 struct watched_regions VEC(struct watched_region);
+
+/* What service/accounting knows of it. The counters only grow; each look at
+ * the accounts takes in what has come since the one before. */
+struct watched_account {
+	struct account_book book;
+	struct worth worth;
+	uint64_t cpu_nsec; /* of threads that were at work on it */
+	uint64_t cpu_taken_nsec;
+	uint64_t broken; /* pages since the last look: merged, and written */
+	uint64_t wasted; /* ... on which a pulse was spent, and written */
+	uint64_t merging; /* pages, as the kernel counts them */
+	uint64_t records; /* that ksmd keeps for it */
+	struct accounts_group *target, *unit, *guest; /* guest may be NULL */
+};
 
 struct watched {
 	unsigned int refs; /* the list's and one for each job or request */
@@ -77,7 +95,10 @@ struct watched {
 	uint64_t sparse;
 	uint64_t regions_lost;
 
+	struct watched_account account;
+
 	/* enrolment */
+	bool held; /* loses more than it wins: nothing new for a while */
 	bool whole_done;
 	enum inject_reason skip; /* never to be tried again, and why */
 	enum inject_reason last; /* why the last try has to be repeated */

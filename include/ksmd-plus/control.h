@@ -28,6 +28,9 @@
  *   ListProcesses() -> a(usssssttts): see struct process_status
  *   ExplainProcess(u pid) -> a(sts): names of <ksmd-plus/reasons.h>, pages, an
  *     error of the kernel; empty where the process is not watched
+ *   ListAccounts(s kind) -> a(usssuttttttxs): see struct account_row of
+ *     <ksmd-plus/account.h>; kind is machine, target, unit, guest or process;
+ *     the last is the name of a reason, "none" where there is none
  *   Pause(), Resume(), Rescan()
  *   Adopt(u pid): the process and what it forks are a target of their own,
  *     "run" of mode selective, until they end; 0 is the caller
@@ -52,6 +55,9 @@
 /* Actions of polkit: Pause(), Resume(), Rescan(); and Adopt(). */
 #define CONTROL_ACTION_STEER "org.ksmdplus1.steer"
 #define CONTROL_ACTION_ADOPT "org.ksmdplus1.adopt"
+
+#define CONTROL_ACCOUNT_FIELDS "usssuttttttxs"
+#define CONTROL_ACCOUNTS       "a(" CONTROL_ACCOUNT_FIELDS ")"
 
 #define CONTROL_NUMA_FIELDS "ssttttua(ut)a(uttts)"
 #define CONTROL_NUMA	    "(" CONTROL_NUMA_FIELDS ")"

@@ -222,7 +222,7 @@ static void test_hinted_pages_and_no_others(void **state)
 	struct pagemask known, hits = { .words = { 5, 0, 1 } }, skip;
 	struct heat heat = { .due_sec = 7, .cold = 3, .state = HEAT_KNOWN };
 	const struct heat before = heat;
-	const struct look_result result = { 3, 3, 3, 3 };
+	const struct look_result result = { 3, 3, 3, 3, 0, 0 };
 
 	(void)state;
 	memset(&known, 0x55, sizeof(known));

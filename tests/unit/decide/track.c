@@ -436,6 +436,32 @@ static void test_a_broken_merge_is_no_change(void **state)
 	assert_int_equal(count().broken, 1);
 }
 
+/* What a pulse was spent on and is written says so, once. */
+static void test_wasted_work_is_told(void **state)
+{
+	struct look_result result;
+	uint32_t a, b;
+
+	(void)state;
+	confirmed_pair(&a, &b);
+	/* written before there was a pulse: nothing was spent */
+	result = LOOK(a, { 3, 78, READ | MERGEABLE });
+	assert_int_equal(result.n_wasted, 0);
+	LOOK(a, { 3, 77, READ | MERGEABLE });
+	confirm(a, 3);
+	track_pulse_done(track);
+	result = LOOK(a, { 3, 79, READ | MERGEABLE });
+	assert_int_equal(result.n_wasted, 1);
+	assert_int_equal(result.n_broken, 0);
+	result = LOOK(a, { 3, 80, READ | MERGEABLE });
+	assert_int_equal(result.n_wasted, 0);
+	/* seen merged, then written */
+	LOOK(b, { 4, 77, SHARED | MERGEABLE });
+	result = LOOK(b, { 4, 81, READ | MERGEABLE });
+	assert_int_equal(result.n_broken, 1);
+	assert_int_equal(result.n_wasted, 0);
+}
+
 /* Only regions with failed pages are to be read again. */
 static void test_a_retry_names_its_regions(void **state)
 {
@@ -576,6 +602,7 @@ int main(void)
 		TEST(test_a_look_says_what_it_brought),
 
 		TEST(test_a_broken_merge_is_no_change),
+		TEST(test_wasted_work_is_told),
 
 		TEST(test_a_retry_names_its_regions),
 		TEST(test_a_retry_outlasts_a_look_at_a_part),

@@ -116,6 +116,24 @@ static void fake_explain(void *userdata, uint32_t pid,
 	*ret_n = pid == 1 ? ARRAY_SIZE(rows) : 0;
 }
 
+static int fake_accounts(void *userdata, enum account_kind kind,
+			 const struct account_row **ret, size_t *ret_n)
+{
+	static const struct account_row row = {
+		.name = "evil\x1b[2J\xff",
+		.unit = "",
+		.guest = "",
+		.processes = 2,
+		.account = { 1, 2, 3, 4, 5, 6, -7 },
+		.reason = REASON_KEEPS_BREAKING,
+	};
+
+	(void)userdata;
+	*ret = &row;
+	*ret_n = kind == ACCOUNT_GUEST;
+	return 0;
+}
+
 static void fake_pause(void *userdata)
 {
 	(void)userdata;
@@ -146,6 +164,7 @@ static const struct control_ops ops = {
 	.status = fake_status,
 	.list = fake_list,
 	.explain = fake_explain,
+	.accounts = fake_accounts,
 	.pause = fake_pause,
 	.resume = fake_resume,
 	.rescan = fake_rescan,
@@ -409,11 +428,40 @@ static void client_explain(void)
 	sd_bus_close_unref(bus);
 }
 
+static void client_accounts(void)
+{
+	sd_bus *bus = client();
+	sd_bus_message *m = NULL;
+	const char *name, *unit, *guest, *reason;
+	uint64_t n[6];
+	uint32_t pid, processes;
+	int64_t profit;
+
+	CHECK(sd_bus_call_method(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
+				 "ListAccounts", NULL, &m, "s", "guest") >= 0);
+	CHECK(sd_bus_message_enter_container(
+		      m, 'a', "(" CONTROL_ACCOUNT_FIELDS ")") > 0);
+	CHECK(sd_bus_message_read(m, "(" CONTROL_ACCOUNT_FIELDS ")", &pid,
+				  &name, &unit, &guest, &processes, &n[0],
+				  &n[1], &n[2], &n[3], &n[4], &n[5], &profit,
+				  &reason) > 0);
+	CHECK(!strcmp(name, "evil?[2J?") && !pid && processes == 2);
+	CHECK(n[0] == 1 && n[1] == 2 && n[2] == 3 && n[3] == 4);
+	CHECK(n[4] == 5 && n[5] == 6 && profit == -7);
+	CHECK(!strcmp(reason, "keeps-breaking"));
+	CHECK(sd_bus_message_at_end(m, 0) > 0);
+	sd_bus_message_unref(m);
+	CHECK(sd_bus_call_method(bus, NULL, CONTROL_PATH, CONTROL_INTERFACE,
+				 "ListAccounts", NULL, NULL, "s", "x") < 0);
+	sd_bus_close_unref(bus);
+}
+
 static void processes_are_listed(void **state)
 {
 	(void)state;
 	assert_int_equal(run_client(client_list), 0);
 	assert_int_equal(run_client(client_explain), 0);
+	assert_int_equal(run_client(client_accounts), 0);
 	server.n_rows = 0;
 	assert_int_equal(run_client(client_list), 0);
 	server.n_rows = 20000;
