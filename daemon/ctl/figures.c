@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "client.h"
 #include "clock.h"
+#include "figures-accounts.h"
 
 #define BYTES(family, text)                                                    \
 	static const struct openmetrics_family family = {                      \
@@ -211,7 +212,8 @@ static void put_numa(struct openmetrics *om, const struct numa_status *numa)
 }
 
 int figures_print(struct openmetrics *om, const struct client_status *status,
-		  const struct client_list *list)
+		  const struct client_list *list,
+		  const struct figures_accounts *accounts)
 {
 	struct figures_targets targets = { 0 };
 
@@ -222,6 +224,7 @@ int figures_print(struct openmetrics *om, const struct client_status *status,
 		put_daemon(om, status);
 		put_warnings(om, status);
 		put_targets(om, &targets);
+		figures_accounts_print(om, accounts);
 		if (status->numa.policy && *status->numa.policy)
 			put_numa(om, &status->numa);
 	}

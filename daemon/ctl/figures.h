@@ -3,8 +3,8 @@
  * figures - what the daemon told, as metrics and by target
  *
  * Names of metrics are a promise: they may be added to, never renamed. Labels
- * are bounded by the configuration: one set for each target, warning and
- * memory node, none for a process.
+ * are bounded: one set for each target, warning and memory node, as many for
+ * units and guests as there are accounts, none for a process.
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 
 struct client_list;
 struct client_status;
+struct figures_accounts;
 
 /* A target, with the sum of its processes. Strings are the status's or the
  * list's. */
@@ -39,4 +40,5 @@ int figures_by_target(const struct client_status *status,
 
 /* All metrics; @status and @list are NULL where no daemon answers. */
 int figures_print(struct openmetrics *om, const struct client_status *status,
-		  const struct client_list *list);
+		  const struct client_list *list,
+		  const struct figures_accounts *accounts);

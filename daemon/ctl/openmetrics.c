@@ -69,6 +69,14 @@ void openmetrics_count(struct openmetrics *om,
 	fprintf(om->out, "%" PRIu64 "\n", value);
 }
 
+void openmetrics_signed(struct openmetrics *om,
+			const struct openmetrics_label *labels, size_t n_labels,
+			int64_t value)
+{
+	put_name(om, labels, n_labels);
+	fprintf(om->out, "%" PRId64 "\n", value);
+}
+
 /* By integers: no locale has a say in how the point looks. */
 void openmetrics_ratio(struct openmetrics *om,
 		       const struct openmetrics_label *labels, size_t n_labels,

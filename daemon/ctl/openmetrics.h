@@ -51,6 +51,9 @@ void openmetrics_begin(struct openmetrics *om,
 void openmetrics_count(struct openmetrics *om,
 		       const struct openmetrics_label *labels, size_t n_labels,
 		       uint64_t value);
+void openmetrics_signed(struct openmetrics *om,
+			const struct openmetrics_label *labels, size_t n_labels,
+			int64_t value);
 void openmetrics_ratio(struct openmetrics *om,
 		       const struct openmetrics_label *labels, size_t n_labels,
 		       uint64_t value, uint64_t whole);

@@ -10,7 +10,7 @@
 #include "screen.h"
 #include "vec.h"
 
-#define TABLE_COLUMNS_MAX 10
+#define TABLE_COLUMNS_MAX 14
 
 struct table_column {
 	const char *title;

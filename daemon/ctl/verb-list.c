@@ -11,7 +11,9 @@
 
 #include <ksmd-plus/types.h>
 
+#include "accounts-show.h"
 #include "cleanup.h"
+#include "client-accounts.h"
 #include "client-numa.h"
 #include "client.h"
 #include "json.h"
@@ -21,9 +23,12 @@
 /* Notes below a process begin under its name, not under its pid. */
 #define NOTE_INDENT 8
 
-/* The columns that are there on machines with several memory nodes alone. */
-#define COLUMNS_NUMA 7
-#define COLUMNS_MAX  10
+/* What a list is made of. */
+struct listing {
+	struct client_list list;
+	struct client_status status;
+	struct client_accounts accounts; /* of its processes */
+};
 
 static int by_saved(const void *a, const void *b)
 {
@@ -49,18 +54,21 @@ static void numa_json(struct json_object *o, const struct numa_status *numa,
 	json_add_string(o, "activity", p->activity);
 }
 
-static struct json_object *list_json(const struct client_list *list,
-				     const struct numa_status *numa)
+static struct json_object *list_json(const struct listing *l)
 {
 	struct json_object *array = json_object_new_array();
 
-	for (size_t i = 0; i < list->n; i++) {
-		const struct process_status *p = &list->v[i];
+	for (size_t i = 0; i < l->list.n; i++) {
+		const struct process_status *p = &l->list.v[i];
+		const struct account_row *row =
+			client_accounts_of_pid(&l->accounts, p->pid);
 		struct json_object *o = json_object_new_object();
 
 		json_add_u64(o, "pid", p->pid);
 		json_add_string(o, "comm", p->comm);
 		json_add_string(o, "target", p->target);
+		json_add_string(o, "unit", row->unit);
+		json_add_string(o, "guest", row->guest);
 		json_add_string(o, "mode", p->mode);
 		json_add_string(o, "rule", p->rule);
 		json_add_string(o, "state", p->state);
@@ -68,8 +76,9 @@ static struct json_object *list_json(const struct client_list *list,
 		json_add_u64(o, "enrolled_pages", p->enrolled_pages);
 		json_add_u64(o, "pages_saved", p->pages_saved);
 		json_add_u64(o, "bytes_saved", p->pages_saved * PAGE_BYTES);
+		accounts_json_add(o, row);
 		json_add_string(o, "note", p->note);
-		numa_json(o, numa, p->pid);
+		numa_json(o, &l->status.numa, p->pid);
 		json_object_array_add(array, o);
 	}
 	return array;
@@ -85,107 +94,199 @@ static const char *local_share(const struct numa_process_status *p, char *buf)
 	return buf;
 }
 
-/* The note comes last, for where there is no room for it. */
-static int fill(struct table *table, const struct client_list *list,
-		const struct numa_status *numa)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		const struct process_status *p = &list->v[i];
-		const struct numa_process_status *n = client_numa_find(numa,
-								       p->pid);
-		char pid[SCREEN_NUMBER], enrolled[SCREEN_NUMBER];
-		char saved[SCREEN_NUMBER], local[SCREEN_NUMBER];
-		char nodes[CLIENT_NUMA_NODES];
-		const char *cells[COLUMNS_MAX] = {
-			pid,
-			p->comm,
-			p->target,
-			p->mode,
-			p->state,
-			screen_bytes(p->enrolled_pages * PAGE_BYTES, enrolled),
-			screen_bytes(p->pages_saved * PAGE_BYTES, saved),
-		};
-		size_t k = COLUMNS_NUMA;
-		int r;
+/* When a column is there. */
+enum {
+	ON_WIDE = 1, /* where all fits */
+	ON_NODES = 2, /* with several memory nodes */
+};
 
-		if (numa->policy && *numa->policy) {
-			cells[k++] = client_numa_nodes(n ? n->home : 0, nodes);
-			cells[k++] = local_share(n, local);
-		}
-		cells[k] = p->note;
-		snprintf(pid, sizeof(pid), "%u", p->pid);
-		r = table_add(table, cells);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+enum {
+	C_PID,
+	C_COMM,
+	C_TARGET,
+	C_MODE,
+	C_STATE,
+	C_ENROLLED,
+	C_SAVED,
+	C_SETTLED,
+	C_PEAK,
+	C_CPU,
+	C_NODES,
+	C_LOCAL,
+	C_NOTE,
+	C_MAX_
+};
+
+static const struct {
+	struct table_column column;
+	unsigned int on;
+} all_columns[C_MAX_] = {
+	[C_PID] = { { "PID", true }, 0 },
+	[C_COMM] = { { "COMMAND", false }, 0 },
+	[C_TARGET] = { { "TARGET", false }, 0 },
+	[C_MODE] = { { "MODE", false }, ON_WIDE },
+	[C_STATE] = { { "STATE", false }, 0 },
+	[C_ENROLLED] = { { "ENROLLED", true }, 0 },
+	[C_SAVED] = { { "SAVED", true }, 0 },
+	[C_SETTLED] = { { "SETTLED", true }, 0 },
+	[C_PEAK] = { { "PEAK", true }, ON_WIDE },
+	[C_CPU] = { { "CPU", true }, 0 },
+	[C_NODES] = { { "NODES", false }, ON_NODES },
+	[C_LOCAL] = { { "LOCAL", true }, ON_NODES },
+	[C_NOTE] = { { "NOTE", false }, ON_WIDE },
+};
+
+static int fill_row(struct table *table, const struct listing *l,
+		    const struct process_status *p, unsigned int on)
+{
+	const struct numa_process_status *n = client_numa_find(&l->status.numa,
+							       p->pid);
+	const struct account *a =
+		&client_accounts_of_pid(&l->accounts, p->pid)->account;
+	char numbers[C_MAX_][SCREEN_NUMBER], nodes[CLIENT_NUMA_NODES];
+	const char *cells[C_MAX_] = {
+		[C_PID] = numbers[C_PID],
+		[C_COMM] = p->comm,
+		[C_TARGET] = p->target,
+		[C_MODE] = p->mode,
+		[C_STATE] = p->state,
+		[C_ENROLLED] = screen_bytes(p->enrolled_pages * PAGE_BYTES,
+					    numbers[C_ENROLLED]),
+		[C_SAVED] = screen_bytes(p->pages_saved * PAGE_BYTES,
+					 numbers[C_SAVED]),
+		[C_SETTLED] = screen_bytes(a->settled * PAGE_BYTES,
+					   numbers[C_SETTLED]),
+		[C_PEAK] = screen_bytes(a->peak * PAGE_BYTES, numbers[C_PEAK]),
+		[C_CPU] = screen_usec(a->daemon_usec + a->ksmd_usec,
+				      numbers[C_CPU]),
+		[C_NODES] = client_numa_nodes(n ? n->home : 0, nodes),
+		[C_LOCAL] = local_share(n, numbers[C_LOCAL]),
+		[C_NOTE] = p->note,
+	};
+	size_t k = 0;
+
+	snprintf(numbers[C_PID], SCREEN_NUMBER, "%u", p->pid);
+	for (size_t i = 0; i < C_MAX_; i++)
+		if ((all_columns[i].on & on) == all_columns[i].on)
+			cells[k++] = cells[i];
+	return table_add(table, cells);
 }
 
 static const char *note_of(void *userdata, size_t row)
 {
-	const struct client_list *list = userdata;
+	const struct listing *l = userdata;
 
-	return list->v[row].note;
+	return l->list.v[row].note;
 }
 
-static int print_list(const struct screen *screen, struct client_list *list,
-		      const struct numa_status *numa)
+/* Print it as wide as @on says. 0; 1 if there is no room for that, and it must
+ * fit; or -ENOMEM. */
+static int try_print(const struct screen *screen, struct listing *l,
+		     unsigned int on, bool must_fit)
 {
-	static const struct table_column one_node[] = {
-		{ "PID", true },   { "COMMAND", false }, { "TARGET", false },
-		{ "MODE", false }, { "STATE", false },	 { "ENROLLED", true },
-		{ "SAVED", true }, { "NOTE", false },
-	};
-	static const struct table_column nodes[COLUMNS_MAX] = {
-		{ "PID", true },   { "COMMAND", false }, { "TARGET", false },
-		{ "MODE", false }, { "STATE", false },	 { "ENROLLED", true },
-		{ "SAVED", true }, { "NODES", false },	 { "LOCAL", true },
-		{ "NOTE", false },
-	};
-	bool many = numa->policy && *numa->policy;
-	const struct table_column *columns = many ? nodes : one_node;
-	size_t n = many ? ARRAY_SIZE(nodes) : ARRAY_SIZE(one_node);
-	_cleanup_(table_clear) struct table with = table_new(columns, n);
-	_cleanup_(table_clear) struct table without = table_new(columns, n - 1);
+	struct table_column columns[C_MAX_];
+	size_t n = 0;
+	int r = 0;
 
-	if (fill(&with, list, numa) < 0 || fill(&without, list, numa) < 0)
-		return -1;
-	if (table_width(&with) <= screen->width)
-		table_print(&with, screen, 0, NULL, NULL);
-	else
-		table_print(&without, screen, NOTE_INDENT, note_of, list);
+	for (size_t i = 0; i < C_MAX_; i++)
+		if ((all_columns[i].on & on) == all_columns[i].on)
+			columns[n++] = all_columns[i].column;
+	_cleanup_(table_clear) struct table table = table_new(columns, n);
+	for (size_t i = 0; !r && i < l->list.n; i++)
+		r = fill_row(&table, l, &l->list.v[i], on);
+	if (r < 0)
+		return r;
+	if (must_fit && table_width(&table) > screen->width)
+		return 1;
+	table_print(&table, screen, NOTE_INDENT, on & ON_WIDE ? NULL : note_of,
+		    l);
 	return 0;
 }
 
-static int list_run(const struct ctl *ctl)
+static int print_list(const struct screen *screen, struct listing *l)
 {
-	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_(client_list_clear) struct client_list list = { 0 };
-	_cleanup_(client_status_clear) struct client_status status = { 0 };
+	unsigned int nodes = l->status.numa.policy && *l->status.numa.policy
+				     ? ON_NODES
+				     : 0;
+	int r = try_print(screen, l, nodes | ON_WIDE, true);
 
-	if (client_open_loud(ctl->socket, &bus) < 0 ||
-	    client_get_list(bus, &list) < 0 ||
-	    client_get_status(bus, &status) < 0)
+	return r > 0 ? try_print(screen, l, nodes, false) : r;
+}
+
+static int list_processes(const struct ctl *ctl, sd_bus *bus, struct listing *l)
+{
+	if (client_get_list(bus, &l->list) < 0 ||
+	    client_get_status(bus, &l->status) < 0 ||
+	    client_get_accounts(bus, ACCOUNT_PROCESS, &l->accounts) < 0)
 		return CTL_FAILED;
-	if (list.n)
-		qsort(list.v, list.n, sizeof(*list.v), by_saved);
+	if (l->list.n)
+		qsort(l->list.v, l->list.n, sizeof(*l->list.v), by_saved);
 	if (ctl->json) {
-		json_print(list_json(&list, &status.numa), ctl->screen.out);
-	} else if (!list.n && ctl->screen.terminal) {
+		json_print(list_json(l), ctl->screen.out);
+	} else if (!l->list.n && ctl->screen.terminal) {
 		screen_wrap(
 			&ctl->screen, 0,
 			"No process is managed: none is named in the configuration and none registered memory with KSM itself.");
-	} else if (print_list(&ctl->screen, &list, &status.numa) < 0) {
+	} else if (print_list(&ctl->screen, l) < 0) {
 		log_error("Out of memory.");
 		return CTL_FAILED;
 	}
 	return CTL_DONE;
 }
 
+static int list_groups(const struct ctl *ctl, sd_bus *bus,
+		       enum account_kind kind)
+{
+	_cleanup_(client_accounts_clear) struct client_accounts list = { 0 };
+
+	if (client_get_accounts(bus, kind, &list) < 0)
+		return CTL_FAILED;
+	if (ctl->json) {
+		json_print(accounts_json(&list, kind), ctl->screen.out);
+	} else if (accounts_print(&ctl->screen, &list, kind) < 0) {
+		log_error("Out of memory.");
+		return CTL_FAILED;
+	}
+	return CTL_DONE;
+}
+
+static int list_run(const struct ctl *ctl)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	enum account_kind kind = ACCOUNT_PROCESS;
+	struct listing l = { 0 };
+	int status;
+
+	for (size_t i = 0; i < ctl->n_given; i++) {
+		kind = account_kind_from_name(ctl->given[i].value);
+		if (kind == ACCOUNT_KIND_MAX_ || kind == ACCOUNT_MACHINE) {
+			log_error(
+				"--by is one of process, unit, guest and target, not %s.",
+				ctl->given[i].value);
+			return CTL_USAGE;
+		}
+	}
+	if (client_open_loud(ctl->socket, &bus) < 0)
+		return CTL_FAILED;
+	if (kind != ACCOUNT_PROCESS)
+		return list_groups(ctl, bus, kind);
+	status = list_processes(ctl, bus, &l);
+	client_list_clear(&l.list);
+	client_status_clear(&l.status);
+	client_accounts_clear(&l.accounts);
+	return status;
+}
+
+static const struct verb_option options[] = {
+	{ "by", "KIND", "process (the default), unit, guest or target" },
+	{ 0 },
+};
+
 const struct verb verb_list = {
 	.name = "list",
 	.summary = "the processes that are managed, by what they save",
-	.help = "List the processes that the daemon manages, those that save most first: how much of each is enrolled with KSM, what that saves, and why nothing merges where nothing does.",
+	.help = "List the processes that the daemon manages, those that save most first: how much of each is enrolled with KSM, what that saves now and settled, the CPU time spent for it, and why nothing merges where nothing does. Or the accounts of units, guests or targets, with what their processes cost that have ended.",
+	.options = options,
 	.json = true,
 	.run = list_run,
 };

@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "client.h"
+#include "figures-accounts.h"
 #include "figures.h"
 #include "log.h"
 
@@ -24,12 +25,16 @@ static int print_to(const struct ctl *ctl, FILE *out, bool textfile)
 	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
 	_cleanup_(client_list_clear) struct client_list list = { 0 };
 	_cleanup_(client_status_clear) struct client_status status = { 0 };
+	struct figures_accounts accounts = { 0 };
 	struct openmetrics om = { .out = out, .textfile = textfile };
 	bool up = client_open_loud(ctl->socket, &bus) >= 0 &&
 		  client_get_status(bus, &status) >= 0 &&
-		  client_get_list(bus, &list) >= 0;
+		  client_get_list(bus, &list) >= 0 &&
+		  figures_accounts_get(bus, &accounts) >= 0;
+	int r = figures_print(&om, up ? &status : NULL, &list, &accounts);
 
-	if (figures_print(&om, up ? &status : NULL, &list) < 0) {
+	figures_accounts_clear(&accounts);
+	if (r < 0) {
 		log_error("Out of memory.");
 		return CTL_FAILED;
 	}
@@ -114,7 +119,7 @@ static const struct verb_option options[] = {
 const struct verb verb_metrics = {
 	.name = "metrics",
 	.summary = "figures for Prometheus and its kind, as OpenMetrics text",
-	.help = "Print what status tells as OpenMetrics text: for the whole machine and for each target, not for each process. Where no daemon answers, ksmd_plus_up is 0.",
+	.help = "Print what status tells as OpenMetrics text: for the whole machine and for each target, unit and guest, not for each process. Where no daemon answers, ksmd_plus_up is 0.",
 	.options = options,
 	.run = metrics_run,
 };

@@ -9,7 +9,9 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "accounts-show.h"
 #include "cleanup.h"
+#include "client-accounts.h"
 #include "client-numa.h"
 #include "client.h"
 #include "json.h"
@@ -19,7 +21,18 @@
 /* Where the values begin; the labels stand before. */
 #define VALUE_COLUMN 14
 
-static struct json_object *targets_json(const struct client_status *s)
+struct accounts {
+	struct client_accounts machine; /* one row */
+	struct client_accounts targets;
+};
+
+static const struct account *machine(const struct accounts *accounts)
+{
+	return &client_accounts_of_pid(&accounts->machine, 0)->account;
+}
+
+static struct json_object *targets_json(const struct client_status *s,
+					const struct client_accounts *accounts)
 {
 	struct json_object *array = json_object_new_array();
 
@@ -31,6 +44,8 @@ static struct json_object *targets_json(const struct client_status *s)
 		json_add_string(o, "mode", t->mode);
 		json_add_u64(o, "processes", t->processes);
 		json_add_u64(o, "bytes_saved", t->bytes_saved);
+		accounts_json_add(o,
+				  client_accounts_of_name(accounts, t->name));
 		json_object_array_add(array, o);
 	}
 	return array;
@@ -91,11 +106,13 @@ static struct json_object *engine_json(const struct client_status *s)
 	return o;
 }
 
-static struct json_object *status_json(const struct client_status *s)
+static struct json_object *status_json(const struct client_status *s,
+				       const struct accounts *accounts)
 {
 	struct json_object *o = json_object_new_object();
 	struct json_object *cpu = json_object_new_object();
 	struct json_object *memory = json_object_new_object();
+	const struct account *a = machine(accounts);
 
 	json_add_string(o, "version", s->version);
 	json_add_string(o, "state", s->state);
@@ -104,6 +121,11 @@ static struct json_object *status_json(const struct client_status *s)
 	json_add_u64(o, "bytes_saved", s->bytes_saved);
 	json_add_u64(o, "zero_pages", s->zero_pages);
 	json_add_u64(o, "promised_pages", s->promised_pages);
+	json_add_u64(o, "pages_settled", a->settled);
+	json_add_u64(o, "pages_peak", a->peak);
+	json_add_u64(o, "pages_broken", a->broken);
+	json_object_object_add(o, "profit_bytes",
+			       json_object_new_int64(a->profit));
 	json_add_u64(cpu, "daemon", s->daemon_cpu_usec);
 	json_add_u64(cpu, "ksmd", s->ksmd_cpu_usec);
 	json_object_object_add(o, "cpu_usec", cpu);
@@ -113,7 +135,8 @@ static struct json_object *status_json(const struct client_status *s)
 	json_add_u64(memory, "used", s->memory_used);
 	json_add_u64(memory, "bound", s->memory_bound);
 	json_object_object_add(o, "memory", memory);
-	json_object_object_add(o, "targets", targets_json(s));
+	json_object_object_add(o, "targets",
+			       targets_json(s, &accounts->targets));
 	json_object_object_add(o, "warnings", warnings_json(s));
 	if (has_numa(s))
 		json_object_object_add(o, "numa", numa_json(&s->numa));
@@ -158,12 +181,32 @@ static void print_saved(const struct screen *screen,
 	fputc('\n', screen->out);
 }
 
+/* What of it lasts, and what it is worth after KSM's own memory. */
+static void print_account(const struct screen *screen, const struct account *a)
+{
+	char settled[SCREEN_NUMBER], peak[SCREEN_NUMBER];
+	char profit[ACCOUNTS_NUMBER], broken[SCREEN_NUMBER], text[256];
+
+	if (!a->peak)
+		return;
+	snprintf(
+		text, sizeof(text),
+		"settled %s, peak %s, profit %s; %s merged pages written again",
+		screen_bytes(a->settled * PAGE_BYTES, settled),
+		screen_bytes(a->peak * PAGE_BYTES, peak),
+		accounts_bytes(a->profit, profit),
+		screen_count(a->broken, broken));
+	line(screen, "", text);
+}
+
 static void print_values(const struct screen *screen,
-			 const struct client_status *s)
+			 const struct client_status *s,
+			 const struct accounts *accounts)
 {
 	char a[SCREEN_NUMBER], b[SCREEN_NUMBER], text[256];
 
 	print_saved(screen, s);
+	print_account(screen, machine(accounts));
 	if (s->promised_pages) {
 		snprintf(text, sizeof(text),
 			 "%s more: %s pages found equal, not merged yet",
@@ -198,25 +241,29 @@ static void print_values(const struct screen *screen,
 }
 
 static int print_targets(const struct screen *screen,
-			 const struct client_status *s)
+			 const struct client_status *s,
+			 const struct client_accounts *accounts)
 {
 	static const struct table_column columns[] = {
-		{ "TARGET", false },
-		{ "MODE", false },
-		{ "PROCESSES", true },
-		{ "SAVED", true },
+		{ "TARGET", false }, { "MODE", false },	  { "PROCESSES", true },
+		{ "SAVED", true },   { "SETTLED", true }, { "CPU", true },
 	};
 	_cleanup_(table_clear) struct table table =
 		table_new(columns, ARRAY_SIZE(columns));
 
 	for (size_t i = 0; i < s->n_targets; i++) {
 		const struct target_status *t = &s->targets[i];
+		const struct account *a =
+			&client_accounts_of_name(accounts, t->name)->account;
 		char processes[SCREEN_NUMBER], saved[SCREEN_NUMBER];
+		char settled[SCREEN_NUMBER], cpu[SCREEN_NUMBER];
 		const char *cells[] = {
 			t->name,
 			t->mode,
 			screen_count(t->processes, processes),
 			screen_bytes(t->bytes_saved, saved),
+			screen_bytes(a->settled * PAGE_BYTES, settled),
+			screen_usec(a->daemon_usec + a->ksmd_usec, cpu),
 		};
 		int r = table_add(&table, cells);
 
@@ -244,26 +291,38 @@ static void print_warnings(const struct screen *screen,
 	}
 }
 
+static int show(const struct ctl *ctl, const struct client_status *s,
+		const struct accounts *accounts)
+{
+	if (ctl->json) {
+		json_print(status_json(s, accounts), ctl->screen.out);
+		return CTL_DONE;
+	}
+	print_head(&ctl->screen, s);
+	print_values(&ctl->screen, s, accounts);
+	if (print_targets(&ctl->screen, s, &accounts->targets) < 0) {
+		log_error("Out of memory.");
+		return CTL_FAILED;
+	}
+	print_warnings(&ctl->screen, s);
+	return CTL_DONE;
+}
+
 static int status_run(const struct ctl *ctl)
 {
 	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
 	_cleanup_(client_status_clear) struct client_status s = { 0 };
+	struct accounts accounts = { 0 };
+	int status = CTL_FAILED;
 
-	if (client_open_loud(ctl->socket, &bus) < 0 ||
-	    client_get_status(bus, &s) < 0)
-		return CTL_FAILED;
-	if (ctl->json) {
-		json_print(status_json(&s), ctl->screen.out);
-		return CTL_DONE;
-	}
-	print_head(&ctl->screen, &s);
-	print_values(&ctl->screen, &s);
-	if (print_targets(&ctl->screen, &s) < 0) {
-		log_error("Out of memory.");
-		return CTL_FAILED;
-	}
-	print_warnings(&ctl->screen, &s);
-	return CTL_DONE;
+	if (client_open_loud(ctl->socket, &bus) >= 0 &&
+	    client_get_status(bus, &s) >= 0 &&
+	    client_get_accounts(bus, ACCOUNT_MACHINE, &accounts.machine) >= 0 &&
+	    client_get_accounts(bus, ACCOUNT_TARGET, &accounts.targets) >= 0)
+		status = show(ctl, &s, &accounts);
+	client_accounts_clear(&accounts.machine);
+	client_accounts_clear(&accounts.targets);
+	return status;
 }
 
 const struct verb verb_status = {

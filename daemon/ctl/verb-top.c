@@ -14,11 +14,13 @@
 #include <ksmd-plus/types.h>
 
 #include "cleanup.h"
+#include "client-accounts.h"
 #include "client.h"
 #include "clock.h"
 #include "figures.h"
 #include "live.h"
 #include "log.h"
+#include "top-rows.h"
 #include "utf8.h"
 
 #define INTERVAL_USEC (2 * USEC_PER_SEC)
@@ -32,8 +34,11 @@ struct top {
 	struct client_status status;
 	struct client_list list;
 	struct figures_targets targets;
+	struct client_accounts accounts;
+	struct top_rows rows; /* of them */
+	enum account_kind kind;
 	size_t sort; /* number of a column */
-	size_t first; /* process at the top of the table */
+	size_t first; /* row at the top of the table */
 	size_t row; /* that is drawn next */
 };
 
@@ -71,86 +76,50 @@ static void add_bytes(struct cells *c, uint64_t bytes, size_t width)
 	add(c, screen_bytes(bytes, number), width, true);
 }
 
+/* The answers that are shown. */
+static void top_forget(struct top *top)
+{
+	client_status_clear(&top->status);
+	client_list_clear(&top->list);
+	client_accounts_clear(&top->accounts);
+	vec_free(&top->targets);
+}
+
 static void put(struct top *top, enum live_style style, const char *text)
 {
 	live_put(top->live, top->row++, style, text);
 }
 
-/* --- processes -------------------------------------------------------------- */
+/* --- processes, or accounts -------------------------------------------------- */
 
-enum kind { KIND_TEXT, KIND_PID, KIND_PAGES };
-
-static const struct column {
-	const char *title;
-	int key; /* that sorts by it, or 0 */
-	enum kind kind;
-	size_t width; /* 0: the rest of the line */
-	size_t columns; /* only on a screen as wide as that */
-	size_t offset;
-} columns[] = {
-#define C(member) offsetof(struct process_status, member)
-	{ "PID", 'p', KIND_PID, 8, 0, C(pid) },
-	{ "COMMAND", 'c', KIND_TEXT, 15, 0, C(comm) },
-	{ "TARGET", 't', KIND_TEXT, 15, 0, C(target) },
-	{ "MODE", 0, KIND_TEXT, 9, 100, C(mode) },
-	{ "STATE", 0, KIND_TEXT, 8, 0, C(state) },
-	{ "TRACKED", 'k', KIND_PAGES, 9, 0, C(tracked_pages) },
-	{ "ENROLLED", 'e', KIND_PAGES, 9, 0, C(enrolled_pages) },
-	{ "SAVED", 's', KIND_PAGES, 9, 0, C(pages_saved) },
-	{ "NOTE", 0, KIND_TEXT, 0, 100, C(note) },
-#undef C
-};
-
-#define SORT_FIRST 7 /* SAVED */
-
-static const char *text_at(const struct process_status *p, size_t column)
+static bool is_shown(const struct top *top, size_t column)
 {
-	return *(const char *const *)((const char *)p + columns[column].offset);
+	return top_column_is_shown(&top_columns[column], top->kind,
+				   live_columns(top->live));
 }
 
-static uint64_t number_at(const struct process_status *p, size_t column)
-{
-	const void *at = (const char *)p + columns[column].offset;
-
-	return columns[column].kind == KIND_PID ? *(const uint32_t *)at
-						: *(const uint64_t *)at;
-}
-
-/* Text and pids ascend, figures descend. */
-static int compare(const void *a, const void *b, void *userdata)
-{
-	const struct process_status *x = a, *y = b;
-	size_t column = *(const size_t *)userdata;
-	int order = 0;
-
-	if (columns[column].kind == KIND_TEXT) {
-		order = strcmp(text_at(x, column), text_at(y, column));
-	} else if (columns[column].kind == KIND_PAGES) {
-		uint64_t n = number_at(x, column), m = number_at(y, column);
-
-		order = n < m ? 1 : n > m ? -1 : 0;
-	}
-	return order ? order : x->pid < y->pid ? -1 : x->pid > y->pid;
-}
-
-static void put_process(struct top *top, const struct process_status *p)
+static void put_row(struct top *top, const struct top_row *row)
 {
 	struct cells cells = { 0 };
 	char number[SCREEN_NUMBER];
 
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
-		const struct column *c = &columns[i];
+	for (size_t i = 0; i < top_n_columns; i++) {
+		const struct top_column *c = &top_columns[i];
 
-		if (c->columns > live_columns(top->live))
+		if (!is_shown(top, i))
 			continue;
-		if (c->kind == KIND_PAGES) {
-			add_bytes(&cells, number_at(p, i) * PAGE_BYTES,
-				  c->width);
+		if (c->kind == TOP_TEXT) {
+			add(&cells, top_row_text(row, c), c->width, false);
 			continue;
 		}
-		snprintf(number, sizeof(number), "%" PRIu32, p->pid);
-		add(&cells, c->kind == KIND_PID ? number : text_at(p, i),
-		    c->width, c->kind == KIND_PID);
+		if (c->kind == TOP_BYTES)
+			screen_bytes(top_row_number(row, c), number);
+		else if (c->kind == TOP_USEC)
+			screen_usec(top_row_number(row, c), number);
+		else
+			snprintf(number, sizeof(number), "%" PRIu64,
+				 top_row_number(row, c));
+		add(&cells, number, c->width, true);
 	}
 	put(top, LIVE_PLAIN, cells.text);
 }
@@ -161,30 +130,44 @@ static void put_titles(struct top *top)
 	struct cells cells = { 0 };
 	char title[32];
 
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
-		const struct column *c = &columns[i];
+	for (size_t i = 0; i < top_n_columns; i++) {
+		const struct top_column *c = &top_columns[i];
 
-		if (c->columns > live_columns(top->live))
+		if (!is_shown(top, i))
 			continue;
 		snprintf(title, sizeof(title), "%s%s", c->title,
 			 i == top->sort ? "*" : "");
-		add(&cells, title, c->width, c->kind != KIND_TEXT);
+		add(&cells, title, c->width, c->kind != TOP_TEXT);
 	}
 	put(top, LIVE_BOLD, cells.text);
 }
 
-static void put_processes(struct top *top)
+static void put_rows(struct top *top)
 {
 	size_t last = live_rows(top->live) - 1, room;
 
 	put_titles(top);
 	room = last > top->row ? last - top->row : 0;
-	if (top->first + room > top->list.n)
-		top->first = top->list.n > room ? top->list.n - room : 0;
-	for (size_t i = top->first; i < top->list.n && top->row < last; i++)
-		put_process(top, &top->list.v[i]);
+	if (top->first + room > top->rows.n)
+		top->first = top->rows.n > room ? top->rows.n - room : 0;
+	for (size_t i = top->first; i < top->rows.n && top->row < last; i++)
+		put_row(top, &top->rows.v[i]);
 	while (top->row < last)
 		put(top, LIVE_PLAIN, "");
+}
+
+/* The view with this key: the same column there, or what is saved. */
+static void kind_set(struct top *top, enum account_kind kind)
+{
+	int key = top_columns[top->sort].key;
+
+	top->kind = kind;
+	top->first = 0;
+	top->sort = top_column_first();
+	for (size_t i = 0; i < top_n_columns; i++)
+		if (top_columns[i].key == key && key &&
+		    (top_columns[i].kinds & 1U << kind))
+			top->sort = i;
 }
 
 /* --- the rest ---------------------------------------------------------------- */
@@ -252,16 +235,14 @@ static void put_status(struct top *top)
 
 static void draw(struct top *top)
 {
-	if (top->list.n)
-		qsort_r(top->list.v, top->list.n, sizeof(*top->list.v), compare,
-			&top->sort);
+	top_rows_sort(&top->rows, top->sort);
 	top->row = 0;
 	put_status(top);
 	put_targets(top);
-	put_processes(top);
+	put_rows(top);
 	live_put(
 		top->live, live_rows(top->live) - 1, LIVE_REVERSE,
-		"q quit  by: s saved  e enrolled  k tracked  p pid  c command  t target  arrows");
+		"q quit  v processes/units/guests/targets  by: s saved l settled u CPU p pid c name");
 	live_show(top->live);
 }
 
@@ -270,26 +251,49 @@ static int fetch(struct top *top, sd_bus *bus)
 {
 	_cleanup_(client_status_clear) struct client_status status = { 0 };
 	_cleanup_(client_list_clear) struct client_list list = { 0 };
-	struct figures_targets targets;
+	_cleanup_(
+		client_accounts_clear) struct client_accounts accounts = { 0 };
+	struct figures_targets targets = { 0 };
 	int r = client_get_status(bus, &status);
 
 	if (r >= 0)
 		r = client_get_list(bus, &list);
+	if (r >= 0)
+		r = client_get_accounts(bus, top->kind, &accounts);
 	if (r < 0)
 		return r;
-	if (figures_by_target(&status, &list, &targets)) {
+	/* the old rows show strings of the old answers */
+	if (figures_by_target(&status, &list, &targets) ||
+	    top_rows_make(&top->rows, top->kind, &list, &accounts)) {
+		vec_free(&targets);
+		top->rows.n = 0;
 		log_error("Out of memory.");
 		return -ENOMEM;
 	}
-	client_status_clear(&top->status);
-	client_list_clear(&top->list);
-	vec_free(&top->targets);
+	top_forget(top);
 	top->status = status;
 	top->list = list;
+	top->accounts = accounts;
 	top->targets = targets;
 	status = (struct client_status){ 0 };
 	list = (struct client_list){ 0 };
+	accounts = (struct client_accounts){ 0 };
 	return 0;
+}
+
+/* In the order of the key v. */
+static enum account_kind kind_next(enum account_kind kind)
+{
+	switch (kind) {
+	case ACCOUNT_PROCESS:
+		return ACCOUNT_UNIT;
+	case ACCOUNT_UNIT:
+		return ACCOUNT_GUEST;
+	case ACCOUNT_GUEST:
+		return ACCOUNT_TARGET;
+	default:
+		return ACCOUNT_PROCESS;
+	}
 }
 
 /* False: it is the one that ends us. */
@@ -297,8 +301,8 @@ static bool on_key(struct top *top, int key)
 {
 	size_t page = live_rows(top->live) / 2;
 
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
-		if (columns[i].key == key && key)
+	for (size_t i = 0; i < top_n_columns; i++)
+		if (top_columns[i].key == key && key && is_shown(top, i))
 			top->sort = i;
 	if (key == LIVE_KEY_UP)
 		top->first -= top->first > 0;
@@ -310,6 +314,8 @@ static bool on_key(struct top *top, int key)
 		top->first += page;
 	else if (key == LIVE_KEY_HOME)
 		top->first = 0;
+	else if (key == 'v')
+		kind_set(top, kind_next(top->kind));
 	return key != 'q' && key != 'Q';
 }
 
@@ -318,6 +324,7 @@ static int loop(struct top *top, sd_bus *bus)
 {
 	for (;;) {
 		uint64_t end = clock_usec(CLOCK_MONOTONIC) + INTERVAL_USEC;
+		enum account_kind kind = top->kind;
 		uint64_t now;
 		int r = fetch(top, bus);
 
@@ -335,7 +342,7 @@ static int loop(struct top *top, sd_bus *bus)
 			    (event == LIVE_KEY && !on_key(top, key)))
 				return 0;
 			now = clock_usec(CLOCK_MONOTONIC);
-		} while (now < end);
+		} while (now < end && top->kind == kind);
 	}
 }
 
@@ -343,7 +350,8 @@ static int top_run(const struct ctl *ctl)
 {
 	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
 	const char *term = getenv("TERM");
-	struct top top = { .sort = SORT_FIRST };
+	struct top top = { .kind = ACCOUNT_PROCESS,
+			   .sort = top_column_first() };
 	int r;
 
 	if (!ctl->screen.terminal || !term || !strcmp(term, "dumb")) {
@@ -360,15 +368,14 @@ static int top_run(const struct ctl *ctl)
 	}
 	r = loop(&top, bus);
 	live_close(top.live);
-	client_status_clear(&top.status);
-	client_list_clear(&top.list);
-	vec_free(&top.targets);
+	top_forget(&top);
+	vec_free(&top.rows);
 	return r < 0 ? CTL_FAILED : CTL_DONE;
 }
 
 const struct verb verb_top = {
 	.name = "top",
 	.summary = "status and list, live",
-	.help = "Show targets and processes, again every two seconds. Keys: q ends it; s, e, k, p, c, t sort by what is saved, enrolled, tracked, by pid, command and target; arrows, page keys and home move through the processes.",
+	.help = "Show targets and processes, again every two seconds. Keys: q ends it; v shows units, guests or targets in place of processes; s, l, m, u, b, e, k, n, p, c, t sort by what is saved, settled, the peak, CPU time, pages broken, enrolled, tracked, the number of processes, pid, name and target; arrows, page keys and home move through the rows.",
 	.run = top_run,
 };

@@ -22,6 +22,7 @@
 #include <ksmd-plus/control.h>
 
 #include "cleanup.h"
+#include "client-accounts.h"
 
 static char path[64];
 static pid_t server;
@@ -143,6 +144,21 @@ static int on_resume(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "No.");
 }
 
+/* Two units, in no order; nothing of any other kind. */
+static int on_accounts(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	const char *kind;
+
+	(void)userdata;
+	(void)error;
+	if (sd_bus_message_read(m, "s", &kind) < 0 || strcmp(kind, "unit") != 0)
+		return sd_bus_reply_method_return(m, CONTROL_ACCOUNTS, 0);
+	return sd_bus_reply_method_return(
+		m, CONTROL_ACCOUNTS, 2, 0, "b.service", "", "", 3, 10ULL, 9ULL,
+		12ULL, 1ULL, 2ULL, 3ULL, -5LL, "keeps-breaking", 0, "a.service",
+		"", "", 1, 1ULL, 0ULL, 1ULL, 0ULL, 0ULL, 0ULL, 4096LL, "none");
+}
+
 static const sd_bus_vtable newer[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("State", "s", get_state, 0, 0),
@@ -152,6 +168,8 @@ static const sd_bus_vtable newer[] = {
 	SD_BUS_PROPERTY("Targets", "a(ssut)", get_targets, 0, 0),
 	SD_BUS_PROPERTY("Warnings", "a(ss)", get_warnings, 0, 0),
 	SD_BUS_METHOD("ListProcesses", NULL, "a(usssssttts)", on_list,
+		      SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ListAccounts", "s", CONTROL_ACCOUNTS, on_accounts,
 		      SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Pause", NULL, NULL, on_pause,
 		      SD_BUS_VTABLE_UNPRIVILEGED),
@@ -206,6 +224,44 @@ static void a_list_is_read(void **state)
 	assert_int_equal(list.v[0].enrolled_pages, 2);
 	assert_int_equal(list.v[0].pages_saved, 1);
 	assert_string_equal(list.v[0].note, "a note");
+}
+
+static void accounts_are_read(void **state)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_(client_accounts_clear) struct client_accounts list = { 0 };
+	const struct account_row *b;
+
+	(void)state;
+	start(serve_bus, newer);
+	assert_int_equal(client_open(path, &bus), 0);
+	assert_int_equal(client_get_accounts(bus, ACCOUNT_GUEST, &list), 0);
+	assert_int_equal(list.n, 0);
+	client_accounts_clear(&list);
+	assert_int_equal(client_get_accounts(bus, ACCOUNT_UNIT, &list), 0);
+	assert_int_equal(list.n, 2);
+	assert_string_equal(list.v[0].name, "a.service");
+	b = client_accounts_of_name(&list, "b.service");
+	assert_int_equal(b->processes, 3);
+	assert_int_equal(b->account.settled, 9);
+	assert_int_equal(b->account.ksmd_usec, 3);
+	assert_true(b->account.profit == -5);
+	assert_int_equal(b->reason, REASON_KEEPS_BREAKING);
+	assert_string_equal(client_accounts_of_name(&list, "c")->name, "");
+	assert_int_equal(client_accounts_of_pid(&list, 7)->processes, 0);
+}
+
+/* An older daemon has none, and all else works. */
+static void no_accounts_are_no_error(void **state)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	struct client_accounts list = { .n = 99 };
+
+	(void)state;
+	start(serve_bus, odd);
+	assert_int_equal(client_open(path, &bus), 0);
+	assert_int_equal(client_get_accounts(bus, ACCOUNT_UNIT, &list), 0);
+	assert_int_equal(list.n, 0);
 }
 
 static void an_odd_list_is_an_error(void **state)
@@ -281,9 +337,14 @@ static void nobody_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(another_version_is_understood), TEST(a_list_is_read),
-		TEST(an_odd_list_is_an_error),	     TEST(calls_are_answered),
-		TEST(bad_servers_are_errors),	     TEST(nobody_there),
+		TEST(another_version_is_understood),
+		TEST(a_list_is_read),
+		TEST(accounts_are_read),
+		TEST(no_accounts_are_no_error),
+		TEST(an_odd_list_is_an_error),
+		TEST(calls_are_answered),
+		TEST(bad_servers_are_errors),
+		TEST(nobody_there),
 	};
 
 	return cmocka_run_group_tests_name("client", tests, NULL, NULL);
