@@ -367,6 +367,28 @@ class Test:
         self.stack.close()
 
 
+GUEST = b"""
+import mmap, sys
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+memory = mmap.mmap(-1, 8 << 20, flags=flags)
+for page in range(len(memory) // 4096):
+    memory[page * 4096:(page + 1) * 4096] = b"%04d" % (page % 1024) * 1024
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def guest(t, name):
+    """What looks like QEMU to whoever looks at programs and command lines:
+    a guest called @name (bytes) with 8 MiB, each page twice."""
+    program, script = t.folder / "qemu-system-test", t.folder / "guest.py"
+    if not program.exists():
+        shutil.copy(os.path.realpath(sys.executable), program)
+        script.write_bytes(GUEST)
+    return t.own(Target([str(program), str(script), "-name",
+                         b"guest=" + name]))
+
+
 def need_ksm():
     """Skip unless KSM is there, is ours to write, and shows page frames."""
     if os.geteuid() != 0:

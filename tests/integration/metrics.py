@@ -65,7 +65,8 @@ def sample(line, family, seen, samples):
     name, labels, value = match.groups()
     check(name == family + SUFFIX[seen["TYPE"]], f"{name} in {family}")
     check(name.startswith("ksmd_plus_"), name)
-    check(re.fullmatch(r"\d+(\.\d+)?", value), f"value: {line}")
+    check(re.fullmatch(r"\d+(\.\d+)?" if "profit" not in name else r"-?\d+",
+                       value), f"value: {line}")
     check(labels not in samples.setdefault(name, {}), f"twice: {line}")
     check(line.isprintable(), "a control character")
     samples[name][labels] = float(value)
@@ -105,10 +106,11 @@ def hostile_daemon(t):
     config = t.config().replace("[target test]",
                                 "".join(sections) + "[target test]")
     t.target("dup", "--size", "16")
+    harness.guest(t, b"\x1b[2J\n\"}\\\xff")
     daemon = t.daemon(config)
-    harness.wait_for(lambda: any(p["tracked_pages"]
-                                 for p in daemon.ctl_json("list")),
-                     30, "a process that is tracked")
+    harness.wait_for(lambda: sum(p["tracked_pages"] > 0
+                                 for p in daemon.ctl_json("list")) == 2,
+                     30, "processes that are tracked")
     return daemon
 
 
@@ -119,14 +121,17 @@ def is_what_status_tells(t):
     check(sum(samples["ksmd_plus_state"].values()) == 1, "one state")
     check(samples["ksmd_plus_target_tracked_bytes"]['target="test"'] > 0,
           "what a target has tracked")
-    check(samples["ksmd_plus_target_processes"]['target="test"'] == 1,
+    check(samples["ksmd_plus_target_processes"]['target="test"'] == 2,
           "processes of a target")
     told = {re.sub(r"\\(.)", r"\1", labels[len('target="'):-1])
             for labels in samples["ksmd_plus_target_processes"]}
     missing = set(HOSTILE) - told
     check(not missing, f"targets: {missing} not in {told}")
     check(len(told) == len(daemon.status()["targets"]), "one set per target")
-    check(len(samples) < 40, "cardinality")
+    check(len(samples) < 60, "cardinality")
+    check(set(samples["ksmd_plus_guest_processes"]) ==
+          {r'guest="?[2J?\"}\\?"'}, samples["ksmd_plus_guest_processes"])
+    check(sum(samples["ksmd_plus_unit_processes"].values()) == 2, "units")
     spend = daemon.status()["cpu_usec"]["daemon"] / 1e6
     said = samples["ksmd_plus_cpu_seconds_total"]['consumer="daemon"']
     check(0 < said <= spend, f"{said} s, then {spend} s")

@@ -77,12 +77,13 @@ class Terminal:
                        capture_output=True)
 
 
-def targets_and_daemon(t, n=2):
+def targets_and_daemon(t, n=2, tracked=None):
     for i in range(n):
         t.target("dup", "--size", "16", "--id", str(i + 1))
     daemon = t.daemon()
     wait_for(lambda: len([p for p in daemon.ctl_json("list")
-                          if p["tracked_pages"]]) == n, 30, "all tracked")
+                          if p["tracked_pages"]]) == (tracked or n),
+             30, "all tracked")
     return daemon
 
 
@@ -127,8 +128,39 @@ def sorts_by_key(t):
     terminal.shows(r"PID\*")
     found = pids(terminal.lines())
     check(len(found) == 3 and found == sorted(found), found)
+    terminal.keys("l")
+    terminal.shows(r"SETTLED\*")
+    terminal.keys("p")
     terminal.keys("Down", "PPage", "NPage", "Home", "F5", "x")
     terminal.shows(r"PID\*")
+    terminal.keys("q")
+    terminal.is_put_back(0)
+
+
+def shows_units_guests_and_targets(t):
+    """At both sizes; what a guest calls itself reaches no terminal raw."""
+    harness.guest(t, b"evil\x1b[2J\n\xc3" + b"\xe2\x80\xae" * 1300)
+    daemon = targets_and_daemon(t, 1, 2)
+    terminal = Terminal(t, 80, 24)
+    terminal.start_top(daemon)
+    for size in ((80, 24), (200, 50)):
+        terminal.tmux("resize-window", "-x", str(size[0]), "-y", str(size[1]))
+        wait_for(lambda: len(terminal.lines()) == size[1], 10, "its size")
+        terminal.keys("v")
+        terminal.shows(r"^NAME +PROCS.*SAVED\*")
+        terminal.shows(r"^\S+ +\d+ ")
+        terminal.keys("v")
+        terminal.shows(r"^evil\?\[2J\?\?.* 1 ")
+        terminal.keys("v")
+        terminal.shows(r"^test +2 ")
+        terminal.keys("u")
+        terminal.shows(r"\bCPU\*")
+        lines = terminal.lines()
+        check(len(lines) == size[1] and max(map(len, lines)) <= size[0],
+              lines)
+        terminal.keys("v")
+        terminal.shows(r"^ +PID COMMAND.* CPU\*")
+        terminal.keys("s")
     terminal.keys("q")
     terminal.is_put_back(0)
 
@@ -215,6 +247,7 @@ def refuses_what_is_no_terminal(t):
 
 
 if __name__ == "__main__":
-    harness.run(is_drawn_and_resized, sorts_by_key, the_terminal_is_put_back,
+    harness.run(is_drawn_and_resized, sorts_by_key,
+                shows_units_guests_and_targets, the_terminal_is_put_back,
                 says_why_when_the_daemon_goes, sends_only_what_has_changed,
                 refuses_what_is_no_terminal)
