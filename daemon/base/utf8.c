@@ -42,9 +42,12 @@ static size_t decode(const unsigned char *s, uint32_t *ret)
 	return len;
 }
 
+/* C0 and C1; and what is not seen but turns or breaks the text around it. */
 static bool is_control(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c < 0xa0);
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) ||
+	       (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
 }
 
 char *utf8_clean(const char *text, char *buf, size_t size)

@@ -3,7 +3,8 @@
  * utf8 - text from strangers, made fit for a bus and for a terminal
  *
  * A process may call itself anything, escape sequences and broken UTF-8
- * included; D-Bus refuses the latter, and a terminal obeys the former.
+ * included; D-Bus refuses the latter, and a terminal obeys the former. Invisible
+ * characters that turn the direction of writing would show one name as another.
  */
 #pragma once
 
@@ -11,8 +12,8 @@
 
 /*
  * Copy @text (NULL counts as "") into @buf of @size bytes, at least 1. Each
- * control character and each byte that is no part of a valid character becomes
- * '?'. What does not fit is cut off between two characters.
+ * control or invisible character and each byte that is no part of a valid
+ * character becomes '?'. What does not fit is cut off between two characters.
  *
  * Return: @buf.
  */

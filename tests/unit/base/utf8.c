@@ -23,6 +23,8 @@ static void cleans(void **state)
 		{ "Käse 日本 \360\237\220\247", "Käse 日本 \360\237\220\247" },
 		{ "a\tb\nc\x1b[31md\x7f", "a?b?c?[31md?" },
 		{ "\302\205", "?" }, /* U+0085, a C1 control */
+		{ "a\u202eb\u200b\ufeff\u2028", "a?b???" }, /* unseen */
+		{ "\u2010\u2030\u205f", "\u2010\u2030\u205f" },
 		{ "\xff\xfe", "??" }, /* never in UTF-8 */
 		{ "\x80", "?" }, /* continuation alone */
 		{ "a\xc3", "a?" }, /* cut off at the end */
