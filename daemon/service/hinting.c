@@ -330,7 +330,7 @@ static void regions_look(struct hinting *h)
 		struct watched *w = region.owner < n ? list[region.owner]
 						     : NULL;
 
-		if (!w || w->gone)
+		if (!w || w->gone || w->held)
 			continue;
 		/* it is being read in full just now */
 		if (w->fresh || w->n_passes == 0) {

@@ -27,7 +27,8 @@
  *
  * broken, pages: were merged (of these at most as many as the kernel counted
  * for the process: what a fork shares is no merge), or had been promised to a
- * pulse that is over, and held another content when they were looked at next. Of the machine: the
+ * pulse that is over, and held another content when they were looked at next.
+ * Pages of zeros are not counted. Of the machine: the
  * kernel's cow_ksm since the daemon started (pages that were copied because of
  * a write or, seldom, a pin).
  *

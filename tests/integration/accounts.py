@@ -16,7 +16,8 @@ import harness
 import metrics
 from harness import check, wait_for
 
-EVIL = b"\x1b]0;evil\x07\x1b[2J\r\n\"\\{}=,,\xff\xc3" + b"\xf0\x9f\x98\xa0" * 1000
+EVIL = (b"\x1b]0;evil\x07\x1b[2J\r\n\"\\{}=,,\xff\xc3\xe2\x80\xae" +
+        b"\xf0\x9f\x98\xa0" * 1000)
 CPU = ("[scan]", "cpu_limit = 100%")
 
 
@@ -38,36 +39,37 @@ def is_harmless(text):
     return all(c == "\n" or c.isprintable() for c in text)
 
 
-@contextlib.contextmanager
-def cgroup(name):
-    """A cgroup of that name, or None where that is not possible here."""
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory", "name=systemd"):
-            continue
-        root = Path("/sys/fs/cgroup") / controllers.replace("name=", "")
-        folder = Path(str(root) + path) / name
-        try:
-            folder.mkdir()
-        except OSError:
-            continue
-        try:
-            yield folder
-        finally:
-            def removed():
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
-                return not folder.exists()
-            wait_for(removed, 10, "its end")
-        return
-    yield None
+class Cgroup:
+    """One of that name, below our own; .folder is None where none can be
+    made. What is in it has to be ended before."""
+
+    def __init__(self, name):
+        self.folder = None
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in ("", "memory", "name=systemd"):
+                continue
+            root = "/sys/fs/cgroup/" + controllers.replace("name=", "")
+            with contextlib.suppress(OSError):
+                os.mkdir(f"{root}{path}/{name}")
+                self.folder = Path(f"{root}{path}/{name}")
+                return
+
+    def stop(self):
+        def is_removed():
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
+            return not self.folder.exists()
+
+        if self.folder:
+            wait_for(is_removed, 20, "the end of a cgroup")
 
 
 def each_has_its_account(t):
     plain = [t.target("dup", "--size", "16", "--dup", "50", "--id", str(i))
              for i in range(2)]
-    web, evil = harness.guest(t, b"web,debug-threads=on"), harness.guest(t, EVIL)
+    web = harness.guest(t, b"web,debug-threads=on")
+    evil = harness.guest(t, EVIL)
     daemon = t.daemon(t.config(*CPU))
     wait_for(lambda: all(process_of(daemon, p)["pages_saved"] > 900
                          for p in (*plain, web, evil)), 60, "all merged")
@@ -102,27 +104,24 @@ def each_has_its_account(t):
 
 
 def strangers_names_stay_harmless(t):
-    with cgroup("evil\x1b[2J\x7f\u202e.scope") as folder:
-        evil = harness.guest(t, EVIL)
-        if folder:
-            (folder / "cgroup.procs").write_text(str(evil.pid))
-        else:
-            print("# no cgroup can be made here: guests alone", flush=True)
-        daemon = t.daemon(t.config(*CPU))
-        wait_for(lambda: rows(daemon, "guest"), 30, "a guest")
-        told = rows(daemon, "unit")
-        check(not folder or any("evil" in unit for unit in told), told)
-        for args in (["list"], *(["list", "--by", kind] for kind in
-                                 ("unit", "guest", "target", "process"))):
-            done = subprocess.run(
-                [str(harness.BUILD / "ksmd-plusctl"), *args], env=daemon.env,
-                capture_output=True, timeout=60, check=True)
-            check(is_harmless(done.stdout.decode().replace("\u202e", "")),
-                  done.stdout)
-        metrics.parse(daemon.ctl("metrics").stdout.replace("\u202e", ""))
-        check(daemon.ctl("list", "--by", "uid").returncode == 2, "usage")
-        daemon.terminate()
-        evil.stop()
+    folder = t.own(Cgroup("evil\x1b[2J\x7f\u202e.scope")).folder
+    evil = harness.guest(t, EVIL)
+    if folder:
+        (folder / "cgroup.procs").write_text(str(evil.pid))
+    else:
+        print("# no cgroup can be made here: guests alone", flush=True)
+    daemon = t.daemon(t.config(*CPU))
+    wait_for(lambda: rows(daemon, "guest"), 30, "a guest")
+    told = rows(daemon, "unit")
+    check(not folder or any("evil" in unit for unit in told), told)
+    for args in (["list"], *(["list", "--by", kind] for kind in
+                             ("unit", "guest", "target", "process"))):
+        done = subprocess.run(
+            [str(harness.BUILD / "ksmd-plusctl"), *args], env=daemon.env,
+            capture_output=True, timeout=60, check=True)
+        check(is_harmless(done.stdout.decode()), done.stdout)
+    metrics.parse(daemon.ctl("metrics").stdout)
+    check(daemon.ctl("list", "--by", "uid").returncode == 2, "usage")
 
 
 def promised(daemon):
