@@ -97,7 +97,7 @@ def each_has_its_account(t):
     cost = guests["web"]["cpu_spent_usec"]["daemon"]
     web.stop()
     gone = wait_for(lambda: (r := rows(daemon, "guest")["web"]) and
-                    not r["processes"] and not r["pages_saved"] and r, 20,
+                    not r["processes"] and not r["pages_saved"] and r, 120,
                     "an account that is left")
     check(gone["pages_settled"] == 0 and gone["pages_peak"] > 900, gone)
     check(gone["cpu_spent_usec"]["daemon"] >= cost, f"{gone}, was {cost}")
