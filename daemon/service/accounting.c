@@ -216,6 +216,12 @@ static uint64_t merged_pages(const struct found *f)
 	return MIN(n, f->ksm.merging_pages);
 }
 
+/* Not just after it was held: see holding.c. */
+static bool is_judged(const struct watched *w)
+{
+	return w->n_passes >= w->account.judged_from;
+}
+
 static void process_take(struct found *f, uint64_t now)
 {
 	struct watched_account *wa = &f->watched->account;
@@ -226,7 +232,7 @@ static void process_take(struct found *f, uint64_t now)
 	struct worth_flow flow = {
 		.saved = MIN(f->saved, f->ksm.zero_pages + merged),
 		.merged = f->ksm.merging_pages,
-		.broken = f->broken,
+		.broken = is_judged(f->watched) ? f->broken : 0,
 	};
 
 	account_look(&wa->book, f->saved, profit, now);

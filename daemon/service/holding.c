@@ -8,8 +8,12 @@
 #include "accounts.h"
 #include "clock.h"
 #include "log.h"
+#include "sampler.h"
 #include "watch.h"
 #include "worth.h"
+
+/* The one in progress, which may be over at once, and a whole one. */
+#define RELEASE_PASSES 2U
 
 static void say_held(const struct watched *w)
 {
@@ -69,6 +73,19 @@ void holding_judge(struct watched *w, const struct worth_flow *flow,
 	target->flow.broken += flow->broken;
 }
 
+/*
+ * All of it is looked at anew. What the first passes find written was so while
+ * nobody looked, and was paid for already.
+ */
+static void process_release(struct watched *w)
+{
+	w->held = false;
+	w->pass_usec = 0;
+	w->account.judged_from = w->n_passes + RELEASE_PASSES;
+	for (size_t i = 0; i < w->regions.n; i++)
+		sampler_heat(&w->regions.v[i].heat);
+}
+
 void holding_judge_targets(const struct watch *watch, struct accounts *accounts,
 			   uint64_t now)
 {
@@ -88,7 +105,7 @@ void holding_judge_targets(const struct watch *watch, struct accounts *accounts,
 		if (!w)
 			continue;
 		if (w->held && !held)
-			w->pass_usec = 0;
+			process_release(w);
 		w->held = held;
 	}
 }
@@ -106,7 +123,8 @@ void holding_release(const struct watch *watch, struct accounts *accounts)
 		if (!list[i])
 			continue;
 		worth_forget(&list[i]->account.worth);
-		list[i]->held = false;
+		if (list[i]->held)
+			process_release(list[i]);
 	}
 }
 

@@ -51,6 +51,7 @@ struct watched_account {
 	uint64_t wasted; /* ... on which a pulse was spent, and written */
 	uint64_t merging; /* pages, as the kernel counts them */
 	uint64_t records; /* that ksmd keeps for it */
+	unsigned int judged_from; /* number of the pass */
 	struct accounts_group *target, *unit, *guest; /* guest may be NULL */
 };
 
