@@ -242,7 +242,7 @@ static void draw(struct top *top)
 	put_rows(top);
 	live_put(
 		top->live, live_rows(top->live) - 1, LIVE_REVERSE,
-		"q quit  v processes/units/guests/targets  by: s saved l settled u CPU p pid c name");
+		"q quit  v process/unit/guest/target  by: s saved l settled u CPU p pid c name");
 	live_show(top->live);
 }
 
