@@ -40,6 +40,8 @@ complete -c ksmd-plusctl -n __fish_use_subcommand \
 complete -c ksmd-plusctl -n __fish_use_subcommand \
     -a import -d 'settings of ksmtuned as a configuration'
 
+complete -c ksmd-plusctl -n '__fish_seen_subcommand_from list' \
+    -l by -x -a 'process unit guest target' -d 'accounts of'
 complete -c ksmd-plusctl -n __fish_use_subcommand -l json -d 'print JSON'
 complete -c ksmd-plusctl \
     -n '__fish_seen_subcommand_from status list explain plan doctor' \

@@ -141,7 +141,7 @@ def what_keeps_breaking_is_held(t):
     others = [t.target("dup", "--size", "16", "--dup", "50", "--id", str(i))
               for i in range(2)]
     daemon = t.daemon(t.config(*CPU), args=("--debug",))
-    wait_for(lambda: process_of(daemon, fickle)["held"], 120, "its being held")
+    wait_for(lambda: process_of(daemon, fickle)["held"], 240, "its being held")
     row = process_of(daemon, fickle)
     check(row["state"] == "held" and row["pages_broken"] >= 256, row)
     check("keeps-breaking" in explained(daemon, fickle), "explain")
@@ -170,7 +170,7 @@ def what_keeps_breaking_is_held(t):
     os.kill(fickle.pid, signal.SIGUSR1)
     check(daemon.ctl("rescan").returncode == 0, "rescan")
     wait_for(lambda: not process_of(daemon, fickle)["held"] and
-             process_of(daemon, fickle)["pages_saved"] > 1900, 60,
+             process_of(daemon, fickle)["pages_saved"] > 1900, 180,
              "what is calm is merged")
     while fickle.has_line():
         fickle.line()

@@ -3,7 +3,7 @@
  * fickle - writes its pages as soon as they are merged, and to new duplicates
  *
  * Each page of the first half of its memory has a twin in the second half.
- * Whenever most of a sample of its pages is on shared frames, all are written
+ * Whenever an eighth of a sample of its pages is on shared frames, all are written
  * anew: other contents, twins as before; then it prints "written N". After
  * SIGUSR1 it writes no more.
  */
@@ -17,7 +17,7 @@
 #define EXCLUSIVE   (1ULL << 56) /* of a pagemap entry */
 #define PRESENT	    (1ULL << 63)
 #define LOOK_USEC   50000
-#define SHARED_MANY (SAMPLE / 2)
+#define SHARED_MANY (SAMPLE / 8)
 
 static struct target t;
 static volatile sig_atomic_t calm;
