@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Accounts: what processes, units, guests and targets save and cost; and who
-loses more than he wins is backed out, named, and tried again."""
+loses more than he wins is backed out, named, and tried again.
+
+test-timeout: 900
+"""
 
 import contextlib
 import json

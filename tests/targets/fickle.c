@@ -3,9 +3,9 @@
  * fickle - writes its pages as soon as they are merged, and to new duplicates
  *
  * Each page of the first half of its memory has a twin in the second half.
- * Whenever an eighth of a sample of its pages is on shared frames, all are written
- * anew: other contents, twins as before; then it prints "written N". After
- * SIGUSR1 it writes no more.
+ * Whenever an eighth of a sample of its pages is on shared frames, all are
+ * written anew: other contents, twins as before; then it prints "written N".
+ * After SIGUSR1 it writes no more.
  */
 #include <fcntl.h>
 #include <signal.h>
