@@ -353,6 +353,8 @@ help:
 	@echo "make test     build and run every test (as root)"
 	@echo "make analyze  have cppcheck, gcc and clang-tidy read the source"
 	@echo "make bench    measure it beside every rival (BENCH=\"NAME...\"; as root)"
+	@echo "make matrix   the tests on other kernels, and without what this one offers"
+	@echo "              (MATRIX=running: on this one alone; hours; as root)"
 	@echo "make soak     half an hour of processes that come and go (as root)"
 	@echo "make faults   let every call to the system fail once (as root)"
 	@echo "make fuzz     FUZZ_SECONDS (60) of any input for each parser"
@@ -410,6 +412,12 @@ bench: deps-build deps-demo deps-bench
 	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS) $(BENCHES) \
 		$(B)/tests/contract/inject
 	@KSMD_PLUS_BUILD=$(B) tests/bench/bench.py $(BENCH)
+
+.PHONY: matrix
+matrix: deps-build deps-demo $(if $(filter running,$(MATRIX)),,deps-vm)
+	@$(MAKE) --no-print-directory $(PARALLEL) all tests
+	@KSMD_PLUS_BUILD=$(B) MATRIX=$(or $(MATRIX),all) \
+		tests/integration/matrix.py
 
 .PHONY: soak
 soak: deps-build deps-demo

@@ -36,7 +36,8 @@ NEED_DAEMON = tuple(v for v in VERBS if v not in
 
 def ctl(*args, prefix=(), env=(), **kwargs):
     environ = {**os.environ, "RUNTIME_DIRECTORY": "/nonexistent", **dict(env)}
-    return subprocess.run([*prefix, CTL, *args], env=environ, timeout=60,
+    return subprocess.run([*harness.UNDER, *prefix, CTL, *args], env=environ,
+                          timeout=60 * harness.SLOW,
                           capture_output=True, text=True, **kwargs)
 
 
@@ -66,7 +67,7 @@ def on_terminal(*args, columns=80, env=()):
         while data := os.read(main, 65536):
             text += data
     os.close(main)
-    process.wait(60)
+    process.wait(60 * harness.SLOW)
     return text.decode().replace("\r\n", "\n")
 
 
@@ -202,13 +203,15 @@ def survives_a_closed_pipe(t):
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run([CTL, "doctor"], stdout=write,
-                          stderr=subprocess.PIPE, text=True, timeout=60)
+                          stderr=subprocess.PIPE, text=True,
+                          timeout=60 * harness.SLOW)
     os.close(write)
     check(done.returncode in (0, 1, 3), f"exit {done.returncode}")
     check(done.stderr == "", done.stderr)
     with open("/dev/full", "w", encoding="ascii") as full:
         done = subprocess.run([CTL, "--help"], stdout=full, text=True,
-                              stderr=subprocess.PIPE, timeout=60)
+                              stderr=subprocess.PIPE,
+                              timeout=60 * harness.SLOW)
     check(done.returncode == 1, f"exit {done.returncode}")
     check("No space left" in done.stderr, done.stderr)
 

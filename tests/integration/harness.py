@@ -34,6 +34,12 @@ BUILD = Path(os.environ.get("KSMD_PLUS_BUILD", TOP / "build")).resolve()
 KSM = Path("/sys/kernel/mm/ksm")
 LOCK = "/run/ksmd-plus-test.lock"
 FAST = os.environ.get("TEST_FAST") == "1"
+# On emulated machines: everything may take so many times as long.
+SLOW = float(os.environ.get("TEST_SLOW", "1"))
+# Who has started us holds the lock already.
+LOCKED = "TEST_LOCKED" in os.environ
+# A program with its arguments that runs ours, and nothing else (matrix.py).
+UNDER = tuple(os.environ.get("TEST_UNDER", "").split())
 
 # In the order in which they can be written: the advisor refuses
 # pages_to_scan, and run comes last.
@@ -62,13 +68,14 @@ def check(condition, why):
 
 def wait_for(condition, seconds, what="the condition", pause=0.05):
     """The first true value of condition(); Failed when the time is over."""
+    seconds *= SLOW
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise Failed(f"{what} did not come true within {seconds} s")
+            raise Failed(f"{what} did not come true within {seconds:g} s")
         time.sleep(pause)
 
 
@@ -145,7 +152,7 @@ def settle():
     ksm_write("pages_to_scan", 20000)
     ksm_write("run", 1)
     before = ksm("full_scans")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 5 * SLOW
     tick = 10
     # With nobody left on its list ksmd parks and full_scans stands still.
     while time.monotonic() < deadline and ksm("full_scans") < before + 3 and \
@@ -183,7 +190,7 @@ class Target:
     def has_line(self, seconds=0.0):
         """Whether a line is there, or comes in time. Failed at the end of
         its output."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOW
         fd = self.process.stdout.fileno()
         while b"\n" not in self.pending:
             left = max(0.0, deadline - time.monotonic())
@@ -224,7 +231,7 @@ class Target:
         """End of input; what it verified last decides its exit status."""
         self.process.stdin.close()
         try:
-            status = self.process.wait(seconds)
+            status = self.process.wait(seconds * SLOW)
         except subprocess.TimeoutExpired:
             raise Failed(f"pid {self.pid} does not end") from None
         said = (self.pending + self.process.stdout.read()).decode().strip()
@@ -238,6 +245,9 @@ class Target:
             if len(words) == 2:
                 stat[words[0]] = (int(words[1]) if words[1].isdigit()
                                   else words[1])
+        if "ksm_merging_pages" not in stat:     # Linux 6.1 has it apart
+            path = Path(f"/proc/{self.pid}/ksm_merging_pages")
+            stat["ksm_merging_pages"] = int(path.read_text())
         return stat
 
     def stop(self):
@@ -264,8 +274,8 @@ class Daemon:
         self.env = dict(os.environ, RUNTIME_DIRECTORY=str(self.run_dir),
                         DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent")
         self.env.update(env)
-        self.argv = [*under, str(program or BUILD / "ksmd-plus"), "--config",
-                     str(self.config), *args]
+        self.argv = [*UNDER, *under, str(program or BUILD / "ksmd-plus"),
+                     "--config", str(self.config), *args]
         self.start()
 
     def start(self):
@@ -283,7 +293,7 @@ class Daemon:
         """Run ksmd-plusctl; the CompletedProcess, output as text."""
         return subprocess.run([str(BUILD / "ksmd-plusctl"), *args],
                               env=self.env, capture_output=True, text=True,
-                              timeout=60)
+                              timeout=60 * SLOW)
 
     def ctl_json(self, verb):
         done = self.ctl(verb, "--json")
@@ -308,7 +318,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(seconds)
+                self.process.wait(seconds * SLOW)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -445,6 +455,7 @@ def run(*functions, needs=need_ksm):
     chosen = [f for f in functions
               if len(sys.argv) < 2 or f.__name__ in sys.argv[1:]]
     with open(LOCK, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not LOCKED:
+            fcntl.flock(lock, fcntl.LOCK_EX)
         results = [run_one(f, needs) for f in chosen]
     sys.exit(0 if all(results) else 1)

@@ -22,8 +22,9 @@ def run(t, *args, prefix=(), env=(), program=DAEMON):
     """Run the daemon until it ends by itself."""
     environ = {**os.environ, "RUNTIME_DIRECTORY": str(t.folder / "other"),
                **dict(env)}
-    return subprocess.run([*prefix, program, *args], env=environ,
-                          capture_output=True, text=True, timeout=30,
+    return subprocess.run([*harness.UNDER, *prefix, program, *args],
+                          env=environ, capture_output=True, text=True,
+                          timeout=30 * harness.SLOW,
                           stdin=subprocess.DEVNULL)
 
 

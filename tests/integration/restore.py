@@ -74,7 +74,7 @@ def ends(t, number):
     daemon, targets = at_work(t)
     check(steered() != knobs, "this test sees nothing: no knob was changed")
     daemon.process.send_signal(number)
-    check(daemon.process.wait(30) == 0, "exit status")
+    check(daemon.process.wait(30 * harness.SLOW) == 0, "exit status")
     check_restored(knobs)
     check_withdrawn(targets)
     left = sorted(p.name for p in daemon.run_dir.iterdir())
@@ -143,12 +143,14 @@ def killed_and_restored(t):
     daemon.kill()
     daemon.argv.append("--restore")
     daemon.start()
-    check(daemon.process.wait(30) == 0, f"exit status: {daemon.log()}")
+    check(daemon.process.wait(30 * harness.SLOW) == 0,
+          f"exit status: {daemon.log()}")
     check_restored(knobs)
     for p in targets:
         p.intact()
     daemon.start()              # once more finds nothing to do
-    check(daemon.process.wait(30) == 0, "exit status of the second time")
+    check(daemon.process.wait(30 * harness.SLOW) == 0,
+          "exit status of the second time")
     check_restored(knobs)
 
 
