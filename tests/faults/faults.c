@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,13 +24,14 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "sites.h"
 
 #define SPACING_NSEC 2000000ULL
+/* What is written to a knob of the kernel is shorter, a ledger's line longer. */
+#define KNOB_BYTES 12
 /* Frames further apart than this are not frames. */
 #define FRAME_MAX (256UL << 10)
 
@@ -147,7 +147,7 @@ static uint64_t now_nsec(void)
 {
 	struct timespec ts;
 
-	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_MONOTONIC, &ts); /* no call that a filter sees */
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
@@ -273,15 +273,6 @@ static bool is_injector(void)
 	return strstr(program_invocation_short_name, "injector");
 }
 
-/* A file of /sys or /proc. */
-static bool is_of_kernel(int fd)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 &&
-	       (fs.f_type == SYSFS_MAGIC || fs.f_type == PROC_SUPER_MAGIC);
-}
-
 static uint64_t after(const struct arguments *a, const struct call *call)
 {
 	long (*real)(uint64_t) = (long (*)(uint64_t))(uintptr_t)call->real;
@@ -305,8 +296,8 @@ static uint64_t failure(struct arguments *a, const struct call *call, int class)
 		}
 		class = ECHILD;
 	} else if (class == SHORT && call == &calls[N_write] &&
-		   is_of_kernel((int)a->rdi)) {
-		class = EIO; /* it takes all or nothing */
+		   a->rdx < KNOB_BYTES) {
+		class = EIO; /* the kernel takes all or nothing */
 	} else if (class == SHORT) {
 		a->rdx = call == &calls[N_getrandom] ? a->rdx : a->rdx / 2;
 		if (call == &calls[N_getrandom])

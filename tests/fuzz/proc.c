@@ -99,6 +99,7 @@ static void check_nodes(const struct root *root, int dir)
 {
 	struct topology *topology = NULL;
 	struct home_look look;
+	const uint64_t own[64] = { 0 };
 	struct home home = { 0 };
 	int node;
 
@@ -115,7 +116,7 @@ static void check_nodes(const struct root *root, int dir)
 	if (dir >= 0 && home_look(topology, dir, &look) == 0) {
 		for (int i = 0; i < 64; i++)
 			assert(look.ran[i] <= 100);
-		home_step(&home, topology, &look);
+		home_step(&home, topology, &look, own);
 		assert(home.nodes);
 	}
 	topology_free(topology);
