@@ -25,7 +25,7 @@ static int by_pid_and_name(const void *pa, const void *pb)
 static int read_accounts(sd_bus_message *m, struct client_accounts *ret)
 {
 	struct VEC(struct account_row) rows = { 0 };
-	struct account_row row;
+	struct account_row row = { 0 };
 	struct account *a = &row.account;
 	const char *reason;
 	int r = sd_bus_message_enter_container(m, 'a',
