@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import harness
 from harness import check, skip
