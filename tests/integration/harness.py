@@ -247,7 +247,8 @@ class Target:
                                   else words[1])
         if "ksm_merging_pages" not in stat:     # Linux 6.1 has it apart
             path = Path(f"/proc/{self.pid}/ksm_merging_pages")
-            stat["ksm_merging_pages"] = int(path.read_text())
+            # empty, like ksm_stat, where the main thread has ended
+            stat["ksm_merging_pages"] = int(path.read_text() or 0)
         return stat
 
     def stop(self):
