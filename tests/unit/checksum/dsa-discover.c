@@ -271,7 +271,7 @@ static bool enter_namespace(void)
 	int flags = CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0);
 
 	return unshare(flags) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	       mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
