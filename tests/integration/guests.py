@@ -18,7 +18,7 @@ import harness          # noqa: E402
 N = 3
 SHARE = 0.95                    # the guests live, so not every page holds still
 CONFIG = harness.TOP / "etc/ksmd-plus.conf"
-REST_MSEC = 1000                # ksmd sleeps at least this long without cause
+REST_MSEC = 500                 # ksmd sleeps at least this long without cause
 
 
 def need_guests():
