@@ -58,7 +58,7 @@ PACKAGES_FRESH := mmdebstrap
 # What no test uses where TEST_FAST=1 leaves out the suites that are slow.
 PACKAGES_SLOW := $(PACKAGES_DEB) $(PACKAGES_RPM) $(PACKAGES_FRESH) zsh fish
 PACKAGES_TEST := clang libclang-rt-dev libcmocka-dev valgrind gdb python3 \
-	groff-base mandoc cppcheck dbus-daemon strace tmux $(PACKAGES_VM) \
+	groff-base mandoc cppcheck dbus-daemon jq strace tmux $(PACKAGES_VM) \
 	$(if $(filter 1,$(TEST_FAST)),,$(PACKAGES_SLOW))
 PACKAGES_BENCH := gnuplot-nox python3 $(PACKAGES_VM)
 

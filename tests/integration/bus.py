@@ -490,6 +490,7 @@ def who_may_what(t):
             raise harness.Failed(f"{part.__name__}: {e!r}") from e
 
 
-harness.run(who_may_what, polkit_decides, tells_what_happens,
-            tells_who_asks_on_the_socket, names_units_with_memory_ksm,
-            comes_back_with_the_bus, needs=harness.need_ksm)
+if __name__ == "__main__":
+    harness.run(who_may_what, polkit_decides, tells_what_happens,
+                tells_who_asks_on_the_socket, names_units_with_memory_ksm,
+                comes_back_with_the_bus, needs=harness.need_ksm)
