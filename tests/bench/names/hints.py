@@ -234,7 +234,7 @@ def cost_of(bench, wanted):
     with tracefs(wanted == "tracepoint"):
         nsec, used, why = bench.locked(cost_once, wanted, TURNS * bench.runs)
     if used != wanted:
-        bench.row(table.skipped(f"pread, {wanted}", reason(why, hook)))
+        bench.row(table.skipped(f"pread, {wanted}", reason(why, wanted)))
         return
     ratios = [on / off for on, off in zip(nsec[True], nsec[False])]
     bench.numbers.setdefault("cost", {})[wanted] = {
