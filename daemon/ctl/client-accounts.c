@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "search.h"
 #include "vec.h"
 
 static const struct account_row none = { .name = "", .unit = "", .guest = "" };
@@ -79,17 +80,9 @@ void client_accounts_clear(struct client_accounts *list)
 const struct account_row *
 client_accounts_of_pid(const struct client_accounts *list, uint32_t pid)
 {
-	size_t low = 0, high = list->n;
+	size_t at = search_first(list->n, i, list->v[i].pid >= pid);
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (list->v[mid].pid < pid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < list->n && list->v[low].pid == pid ? &list->v[low] : &none;
+	return at < list->n && list->v[at].pid == pid ? &list->v[at] : &none;
 }
 
 const struct account_row *

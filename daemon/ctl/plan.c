@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "reader.h"
+#include "search.h"
 #include "survey.h"
 
 /* One process, as planning.h wants to see it. */
@@ -32,17 +33,7 @@ static struct planning_region source_region(const void *userdata, size_t i)
 static size_t region_find(const struct forecast_region *regions, size_t n,
 			  uint64_t address)
 {
-	size_t low = 0, high = n;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (regions[mid].base + REGION_BYTES > address)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
+	return search_first(n, i, regions[i].base + REGION_BYTES > address);
 }
 
 /* Mark what @range covers in one region; a huge page is given up for it. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "search.h"
 
 /* Bytes of a record, most significant first: the key, then the page. */
 #define DIGITS 12U
@@ -113,17 +114,9 @@ void forecast_sort(struct forecast_record *records, size_t n)
 bool forecast_has(const struct forecast_record *records, size_t n,
 		  const struct forecast_record *record)
 {
-	size_t low = 0, high = n;
+	size_t at = search_first(n, i, compare(&records[i], record) >= 0);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (compare(&records[mid], record) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < n && compare(&records[low], record) == 0;
+	return at < n && compare(&records[at], record) == 0;
 }
 
 int forecast_marks_need(struct forecast_region *region)

@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "process.h"
+#include "search.h"
 #include "vec.h"
 
 /* Nobody nests deeper; ends a search among pids that are reused meanwhile. */
@@ -43,17 +44,8 @@ struct adopt *adopt_free(struct adopt *adopt)
 /* Where @pid stands, or would stand. */
 static size_t place_of(const struct adopt *adopt, pid_t pid)
 {
-	size_t low = 0, high = adopt->members.n;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (adopt->members.v[mid].pid < pid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return search_first(adopt->members.n, i,
+			    adopt->members.v[i].pid >= pid);
 }
 
 static bool is_member(const struct adopt *adopt, struct process_id id)

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "search.h"
 #include "subject.h"
 
 /* Younger than this, a process is judged at every walk. */
@@ -87,18 +88,10 @@ bool watched_is_growing(const struct watched *w)
 
 struct watched_region *watched_region_at(struct watched *w, uint64_t base)
 {
-	size_t low = 0, high = w->regions.n;
+	size_t at = search_first(w->regions.n, i, w->regions.v[i].base >= base);
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (w->regions.v[mid].base < base)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < w->regions.n && w->regions.v[low].base == base
-		       ? &w->regions.v[low]
+	return at < w->regions.n && w->regions.v[at].base == base
+		       ? &w->regions.v[at]
 		       : NULL;
 }
 

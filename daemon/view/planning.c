@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "kfeat.h"
+#include "search.h"
 #include "vmas.h"
 
 struct planning_limits planning_limits_of(const struct config *config,
@@ -137,18 +138,10 @@ static uint64_t wanted_pages(const struct plan_runs *runs)
 
 static bool is_enrolled(const struct plan_runs *runs, uint64_t address)
 {
-	size_t low = 0, high = runs->n;
+	size_t at = search_first(runs->n, i, runs->v[i].end > address);
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (runs->v[mid].end > address)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low < runs->n && runs->v[low].start <= address &&
-	       runs->v[low].enrolled;
+	return at < runs->n && runs->v[at].start <= address &&
+	       runs->v[at].enrolled;
 }
 
 /* What joins two mergeable ranges makes room for another: so that there are

@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "pfnset.h"
+#include "search.h"
 #include "vmread.h"
 
 int reader_map(const struct reader *reader, const struct process *process,
@@ -45,17 +46,7 @@ void reader_map_clear(struct reader_map *map)
 /* The first mapping that ends above @base. */
 static size_t vma_find(const struct vmas *vmas, uint64_t base)
 {
-	size_t low = 0, high = vmas->n;
-
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (vmas->v[mid].end > base)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
+	return search_first(vmas->n, i, vmas->v[i].end > base);
 }
 
 bool reader_is_mergeable(const struct vmas *vmas, uint64_t address)
