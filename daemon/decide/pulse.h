@@ -73,8 +73,7 @@ struct pulse {
 /*
  * ksmd's share is one of some seconds, not of each: of what it did not use, so
  * much is kept, and while that lasts a pulse takes nearly a whole CPU: for 4 s
- * at 70 %. A newcomer with 1 GiB of duplicates beside 2 GiB of merged memory
- * was merged (90 % of it) after 3.0 s instead of 3.5 s.
+ * at 70 %.
  */
 #define PULSE_SPARE_USEC      1500000ULL
 #define PULSE_BURST_PERMYRIAD 9500U
