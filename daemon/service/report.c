@@ -115,6 +115,14 @@ __attribute__((format(printf, 3, 4))) static void warn(struct report *report,
 		return; /* without memory a warning is the least loss */
 }
 
+static void warn_counters(struct report *report, int error)
+{
+	if (error)
+		warn(report, "no-counters",
+		     "KSM's counters cannot be read (errno %d), so what is saved is not known",
+		     -error);
+}
+
 static void warn_knobs(struct report *report)
 {
 	for (int k = 0; k < KNOB_MAX_; k++)
@@ -322,9 +330,9 @@ void report_status(struct report *report, bool starting, bool paused,
 	struct daemon_status s = { 0 };
 	struct merge_counters m;
 	uint64_t ksmd_nsec = report->ksmd_start_nsec;
+	int unread;
 
-	if (ksm_read(report->env.root, &c))
-		warn(report, "no-counters", "KSM's counters cannot be read");
+	unread = ksm_read(report->env.root, &c);
 	merge_counters(report->env.merge, &m);
 	if (report->env.ksmd)
 		process_cpu_nsec(report->env.root, report->env.ksmd,
@@ -343,6 +351,7 @@ void report_status(struct report *report, bool starting, bool paused,
 	activity_fill(report, &s);
 	targets_fill(report, &c);
 	report->warnings.n = 0;
+	warn_counters(report, unread);
 	warn_knobs(report);
 	warn_kernel(report);
 	warn_memory(report);

@@ -175,6 +175,30 @@ def an_injector_that_dies_is_replaced(t):
         p.finish()
 
 
+def counters_that_cannot_be_read(t):
+    """Said as a warning while it is so, and no reason to end."""
+    apart = ("unshare", "--mount", "--propagation", "private")
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        harness.skip("no mount namespace can be made")
+    daemon = t.daemon(under=apart)
+    counter = str(harness.KSM / "pages_shared")
+
+    def is_told():
+        return "no-counters" in [w["name"]
+                                 for w in daemon.status()["warnings"]]
+
+    def within(*command):
+        subprocess.run(["nsenter", "-m", "-t", str(daemon.pid), *command],
+                       check=True)
+
+    check(not is_told(), "a warning without a reason")
+    within("mount", "--bind", "/dev/null", counter)
+    check(is_told(), "no warning")
+    check("KSM's counters" in daemon.ctl("status").stdout, "status as text")
+    within("umount", counter)
+    check(not is_told(), "the warning stays")
+
+
 def injectors_of(pid):
     """Of the daemon @pid; the dead that it has not waited for are none."""
     children = [child for task in Path(f"/proc/{pid}/task").iterdir()
@@ -250,6 +274,7 @@ if __name__ == "__main__":
                 a_read_only_sys, a_dry_run_needs_no_writable_sys,
                 a_runtime_directory_that_cannot_be, a_ledger_that_is_garbage,
                 without_its_injector, an_injector_that_dies_is_replaced,
+                counters_that_cannot_be_read,
                 configurations_are_checked,
                 faults_at_the_start_are_no_reason_to_stop,
                 a_named_file_must_exist, usage, its_files_are_its_own)
