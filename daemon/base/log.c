@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "utf8.h"
 
 static const char *log_name = "ksmd-plus";
 static bool log_debug_on;
@@ -64,30 +65,22 @@ static void write_stderr(const struct log_record *record)
 }
 
 /* Names of processes are theirs to choose: no second line, no escapes. */
-static void text_clean(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
-
 static void log_write(struct log_record *record, const char *fmt, va_list ap)
 {
-	char text[1024];
+	char raw[1024], text[sizeof(raw)];
 	int n;
 
 	if (record->priority == LOG_DEBUG && !log_debug_on)
 		return;
-	n = vsnprintf(text, sizeof(text), fmt, ap);
-	if (record->error && n < (int)sizeof(text))
-		n += snprintf(text + n, sizeof(text) - n, ": %s",
+	n = vsnprintf(raw, sizeof(raw), fmt, ap);
+	if (record->error && n < (int)sizeof(raw))
+		n += snprintf(raw + n, sizeof(raw) - n, ": %s",
 			      strerror(record->error));
-	if (record->suppressed && n < (int)sizeof(text))
-		snprintf(text + n, sizeof(text) - n,
+	if (record->suppressed && n < (int)sizeof(raw))
+		snprintf(raw + n, sizeof(raw) - n,
 			 " (%" PRIu64 " more like it were not shown)",
 			 record->suppressed);
-	text_clean(text);
-	record->text = text;
+	record->text = utf8_clean(raw, text, sizeof(text));
 	if (!log_sink || !log_sink(record))
 		write_stderr(record);
 }

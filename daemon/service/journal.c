@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 
 /* Where in the code a line comes from tells an operator nothing. */
@@ -12,6 +13,7 @@
 #include <systemd/sd-journal.h>
 
 #include "log.h"
+#include "utf8.h"
 
 #define ENTRIES_MAX 16U
 
@@ -38,6 +40,18 @@ __attribute__((format(printf, 2, 3))) static void add(struct entry *entry,
 							    .iov_len = n };
 }
 
+/* `journalctl -x' puts texts into its explanations as they are. */
+static void add_text(struct entry *entry, const char *name, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *clean = malloc(size);
+
+	if (clean)
+		add(entry, "KSMDPLUS_%s=%s", name,
+		    utf8_clean(text, clean, size));
+	free(clean);
+}
+
 static bool send_record(const struct log_record *record)
 {
 	struct entry entry = { 0 };
@@ -54,7 +68,7 @@ static bool send_record(const struct log_record *record)
 		add(&entry, "KSMDPLUS_SUPPRESSED=%" PRIu64, record->suppressed);
 	for (const struct log_field *f = record->fields; f && f->name; f++) {
 		if (f->text)
-			add(&entry, "KSMDPLUS_%s=%s", f->name, f->text);
+			add_text(&entry, f->name, f->text);
 		else
 			add(&entry, "KSMDPLUS_%s=%" PRIu64, f->name, f->number);
 	}

@@ -88,6 +88,8 @@ static void test_names_cannot_forge_lines(void **state)
 	(void)state;
 	log_warning("%s (pid 1)", "a\n<0>panic\033[2J\x7f");
 	assert_string_equal(got.text, "a?<0>panic?[2J? (pid 1)");
+	log_warning("%s (pid 1)", "\302\2332J\u202e\xff\u00e4");
+	assert_string_equal(got.text, "?2J??\u00e4 (pid 1)");
 }
 
 static void test_long_lines_are_cut(void **state)
