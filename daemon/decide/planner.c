@@ -384,8 +384,8 @@ int planner_plan(const struct plan_runs *runs, const struct ranges *mappings,
 uint32_t planner_max_ranges(uint32_t max_ranges, uint32_t n_enrolled,
 			    uint64_t n_mappings, uint64_t max_map_count)
 {
-	uint64_t left = max_map_count > n_mappings ? max_map_count - n_mappings
-						   : 0;
+	uint64_t usable = max_map_count - max_map_count / PLAN_RESERVED_PART;
+	uint64_t left = usable > n_mappings ? usable - n_mappings : 0;
 	uint64_t allowed = n_enrolled + left / 20 / 2;
 
 	return (uint32_t)MIN((uint64_t)max_ranges, allowed);

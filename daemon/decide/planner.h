@@ -64,9 +64,14 @@ int planner_plan(const struct plan_runs *runs, const struct ranges *mappings,
 		 const struct ranges *collapsible,
 		 const struct plan_limits *limits, struct ranges *ret);
 
+/* A process that has so much of vm.max_map_count gets no new range: it may
+ * want the rest itself, at once. */
+#define PLAN_RESERVED_PART 16U
+
 /*
  * How many ranges a process may have: @max_ranges, and no more new mappings
- * (two per range) than 5 % of what is left of @max_map_count.
+ * (two per range) than 5 % of what is left of @max_map_count without the
+ * reserve.
  */
 uint32_t planner_max_ranges(uint32_t max_ranges, uint32_t n_enrolled,
 			    uint64_t n_mappings, uint64_t max_map_count);

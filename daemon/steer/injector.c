@@ -16,6 +16,7 @@
 #include "injectee.h"
 #include "pick.h"
 #include "pieces.h"
+#include "spare.h"
 
 /* Stops for one request, before the daemon is asked to ask again. */
 #define MAX_STOPS 4
@@ -48,6 +49,7 @@ struct job {
 	struct injectee injectee;
 	struct pieces_cursor cursor;
 	struct pieces pieces;
+	struct spare spare;
 	bool vectors;
 };
 
@@ -131,13 +133,37 @@ static bool may_go_on(const struct job *job, uint32_t n_stops)
 	       (job->cursor.n_done == 0 && n_stops < MAX_STOPS_RANGE);
 }
 
+/*
+ * Whether the target has mappings to spare for what is left of the request;
+ * without, a page of it for our vector could be one too many as well.
+ */
+static bool has_room(const struct service *s, struct job *job)
+{
+	const struct inject_request *q = job->request;
+	uint64_t n_left = q->n_ranges - job->cursor.n_done;
+	bool room;
+
+	if (!has_ranges(q->op))
+		return true;
+	room = spare_has(&job->spare, s->root, job->injectee.dir,
+			 q->op == INJECT_MERGEABLE ? 2 * n_left : 0);
+	job->vectors &= room;
+	return room || q->op != INJECT_MERGEABLE;
+}
+
 /* Attempts until all is done, enough is done or it cannot go on. */
-static void attempt_all(struct job *job, struct attempt *a)
+static void attempt_all(const struct service *s, struct job *job,
+			struct attempt *a)
 {
 	const struct inject_request *q = job->request;
 	uint32_t n_stops = 0, n_tries = 0;
 
 	for (;;) {
+		if (!has_room(s, job)) {
+			*a = (struct attempt){ .result = INJECT_FAILED };
+			job->reply->error = ENOMEM;
+			return;
+		}
 		if (has_ranges(q->op))
 			pieces_cut(q, &job->cursor, job->injectee.pagemap,
 				   &job->pieces);
@@ -210,7 +236,7 @@ static void serve(const struct service *s, const struct inject_request *q,
 		reply->error = r < 0 ? -r : 0;
 		return;
 	}
-	attempt_all(&job, &a);
+	attempt_all(s, &job, &a);
 	clean_up(&job);
 	injectee_close(&job.injectee);
 	/* After some progress the target is not untouched any more. */
