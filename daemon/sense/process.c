@@ -30,7 +30,7 @@ static int stat_parse(char *text, struct process_stat *ret)
 	char *open = strchr(text, '('), *close = strrchr(text, ')');
 	struct process_stat st = { 0 };
 	unsigned long flags;
-	unsigned long long start;
+	unsigned long long start, stack = 0;
 
 	if (!open || !close || close < open)
 		return -EINVAL;
@@ -38,11 +38,12 @@ static int stat_parse(char *text, struct process_stat *ret)
 	snprintf(st.comm, sizeof(st.comm), "%s", open + 1);
 	if (sscanf(close + 1,
 		   " %c %d %*d %*d %*d %*d %lu %*u %*u %*u %*u %*u %*u "
-		   "%*d %*d %*d %*d %*d %*d %llu",
-		   &st.state, &st.ppid, &flags, &start) != 4)
+		   "%*d %*d %*d %*d %*d %*d %llu %*u %*d %*u %*u %*u %llu",
+		   &st.state, &st.ppid, &flags, &start, &stack) < 4)
 		return -EINVAL;
 	st.kernel_thread = flags & PF_KTHREAD_BIT;
 	st.start_time = start;
+	st.stack = stack;
 	*ret = st;
 	return 0;
 }
@@ -62,7 +63,8 @@ int process_stat_read(const struct root *root, pid_t pid,
 	return stat_parse(text, ret);
 }
 
-static int start_time_is(const struct root *root, struct process_id id)
+static int stack_read(const struct root *root, struct process_id id,
+		      uint64_t *ret)
 {
 	struct process_stat st;
 	int r = process_stat_read(root, id.pid, &st);
@@ -72,6 +74,7 @@ static int start_time_is(const struct root *root, struct process_id id)
 	if (st.start_time != id.start_time || st.state == 'Z' ||
 	    st.state == 'X')
 		return PROCESS_GONE;
+	*ret = st.stack;
 	return 0;
 }
 
@@ -79,8 +82,9 @@ int process_open(const struct root *root, struct process_id id,
 		 struct process *ret)
 {
 	_cleanup_(process_close) struct process p = PROCESS_NONE;
+	uint64_t stack;
 	char path[32];
-	int r = start_time_is(root, id);
+	int r = stack_read(root, id, &p.stack);
 
 	if (r)
 		return r;
@@ -98,9 +102,11 @@ int process_open(const struct root *root, struct process_id id,
 	p.pagemap = openat(p.dir, "pagemap", O_RDONLY | O_CLOEXEC);
 	if (p.pagemap < 0)
 		return gone_or(errno);
-	r = start_time_is(root, id);
+	r = stack_read(root, id, &stack);
 	if (r)
 		return r;
+	if (stack != p.stack)
+		return PROCESS_GONE; /* an exec: which mm is open? */
 	*ret = p;
 	p = PROCESS_NONE;
 	return 0;
@@ -114,6 +120,16 @@ void process_close(struct process *p)
 	p->pagemap = close_fd(p->pagemap);
 }
 
+/* It runs another program, as far as we may know. */
+static bool has_another_stack(const struct process *p)
+{
+	struct process_stat st;
+	char text[1024];
+
+	return p->stack && file_read(p->dir, "stat", text, sizeof(text)) > 0 &&
+	       stat_parse(text, &st) == 0 && st.stack && st.stack != p->stack;
+}
+
 bool process_is_gone(const struct process *p)
 {
 	struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
@@ -121,7 +137,8 @@ bool process_is_gone(const struct process *p)
 
 	/* pagemap of an mm without users reads as empty */
 	return poll(&pfd, 1, 0) > 0 ||
-	       pread(p->pagemap, &entry, sizeof(entry), 0) == 0;
+	       pread(p->pagemap, &entry, sizeof(entry), 0) == 0 ||
+	       has_another_stack(p);
 }
 
 static int exe_read(int dir, char **ret)

@@ -4,8 +4,10 @@
  *
  * Identity is a pidfd, the start time and the mm that is pinned by the open
  * /proc/PID/mem and /proc/PID/pagemap: after an exec they still mean the old
- * mm, whose pages are gone, so nothing read through them can be mistaken for
- * the new program's.
+ * mm, so nothing read through them can be mistaken for the new program's. Its
+ * pages are gone then, unless somebody else lives in that mm as well (clone()
+ * with CLONE_VM): where the stack begins, at random for each exec, tells that
+ * the process itself does not.
  */
 #pragma once
 
@@ -27,6 +29,7 @@ struct process {
 	int dir; /* /proc/PID */
 	int mem; /* /proc/PID/mem, read only */
 	int pagemap; /* /proc/PID/pagemap */
+	uint64_t stack; /* of the mm that is open, see struct process_stat */
 };
 
 #define PROCESS_NONE                                                           \
@@ -42,6 +45,7 @@ struct process_stat {
 	pid_t ppid;
 	bool kernel_thread;
 	uint64_t start_time;
+	uint64_t stack; /* where it begins; 0: not told, we may not know */
 };
 
 /* What rules may ask about a process. All strings are owned. */
@@ -74,7 +78,8 @@ int process_open(const struct root *root, struct process_id id,
 /* Close what is open; accepts PROCESS_NONE. */
 void process_close(struct process *process);
 
-/* Whether the process has exited, or left the mm that was opened by exec. */
+/* Whether the process has exited, or left the mm that was opened by exec. Who
+ * may not open files cannot notice an exec that left others in that mm. */
 bool process_is_gone(const struct process *process);
 
 /*

@@ -222,6 +222,7 @@ static int request_send(struct enrol *enrol, const struct operation *o)
 	struct inject_request request = {
 		.cookie = ++enrol->cookie,
 		.start_time = o->watched->process.id.start_time,
+		.stack = o->watched->process.stack,
 		.pid = o->watched->process.id.pid,
 		.op = o->op,
 		.n_ranges = (uint32_t)MIN(o->n - o->at,

@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "pool.h"
+#include "process.h"
 #include "shed.h"
 #include "track.h"
 #include "watch.h"
@@ -153,6 +154,11 @@ int mapping_submit(struct mapping *mapping, struct watched *w,
 	if (!j)
 		return -ENOMEM;
 	j->smaps = vmas_open(w->process.dir);
+	/* of the mm whose pages are open, even if others live in that too */
+	if (j->smaps >= 0 && process_is_gone(&w->process)) {
+		close_fd(j->smaps);
+		j->smaps = -ESRCH;
+	}
 	j->job.run = map_run;
 	j->job.done = map_done;
 	j->mapping = mapping;

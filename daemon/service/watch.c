@@ -223,14 +223,42 @@ static struct rule_verdict judge(const struct watch *watch,
 	return rules_judge(watch->rules, &subject);
 }
 
+/*
+ * Open the process and judge it again, by the facts of what is open now: it may
+ * have become another program since @verdict, and that one is not to be looked
+ * into on the word of the last. PROCESS_GONE: the next walk will see.
+ */
+static int open_judged(struct watch *watch, const struct seen *seen,
+		       struct rule_verdict *verdict,
+		       struct process_facts *facts, struct process *ret)
+{
+	_cleanup_(process_close) struct process process = PROCESS_NONE;
+	struct process_facts again = { 0 };
+	int r = process_open(watch->root, seen->id, &process);
+
+	if (!r)
+		r = process_facts_read(watch->root, seen->id.pid, watch->smaps,
+				       &again);
+	if (r)
+		return r;
+	process_facts_clear(facts);
+	*facts = again;
+	*verdict = judge(watch, seen, facts);
+	if (verdict->mode == MODE_EXCLUDE || process_is_gone(&process))
+		return PROCESS_GONE;
+	*ret = process;
+	process = PROCESS_NONE;
+	return 0;
+}
+
 /* Begin to watch: takes @facts over when it returns 0. */
 static int watched_begin(struct watch *watch, struct seen *seen,
-			 const struct rule_verdict *verdict,
+			 struct rule_verdict *verdict,
 			 struct process_facts *facts)
 {
 	struct process process = PROCESS_NONE;
 	struct watched *w;
-	int r = process_open(watch->root, seen->id, &process);
+	int r = open_judged(watch, seen, verdict, facts, &process);
 
 	if (r)
 		return r;
@@ -292,6 +320,8 @@ static int seen_judge(struct watch *watch, struct seen *seen, uint64_t now_usec)
 		watched_drop(watch, seen);
 	if (!seen->watched && verdict.mode != MODE_EXCLUDE) {
 		r = watched_begin(watch, seen, &verdict, &facts);
+		if (r == PROCESS_GONE)
+			seen->judged_usec = 0;
 		if (r < 0 && r != -ENOMEM) {
 			if (!seen->denied)
 				say_denied(seen, -r);

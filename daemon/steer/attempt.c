@@ -120,7 +120,7 @@ static bool seccomp_suspended(const struct tracee *t)
 /* Whether the held thread can be used; else the verdict is given. */
 static bool fit(struct attempt *a, const struct tracee *t)
 {
-	if (injectee_mm_is_gone(a->injectee))
+	if (injectee_mm_is_gone(a->injectee, a->tid))
 		verdict(a, INJECT_GONE, INJECT_REASON_NONE);
 	else if (!t->insn)
 		verdict(a, INJECT_SKIP, INJECT_REASON_NO_SYSCALL_INSN);

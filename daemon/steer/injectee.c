@@ -164,8 +164,13 @@ static int find_mm(struct injectee *p, pid_t tid, uint32_t *ret_reason)
 	return r;
 }
 
-int injectee_open(const struct root *root, struct process_id id, int pidfd,
-		  struct injectee *ret, uint32_t *ret_reason)
+static bool is_another_mm(const struct injectee *p, const struct pick_stat *st)
+{
+	return p->stack && st->stack && st->stack != p->stack;
+}
+
+int injectee_open(const struct root *root, const struct inject_request *request,
+		  int pidfd, struct injectee *ret, uint32_t *ret_reason)
 {
 	_cleanup_(injectee_close) struct injectee p = INJECTEE_NONE;
 	struct pick_stat st;
@@ -173,12 +178,14 @@ int injectee_open(const struct root *root, struct process_id id, int pidfd,
 	pid_t tid;
 	int r;
 
-	p.id = id;
+	p.id = (struct process_id){ request->pid, request->start_time };
+	p.stack = request->stack;
 	p.pidfd = pidfd;
-	snprintf(path, sizeof(path), "%d", id.pid);
+	snprintf(path, sizeof(path), "%d", p.id.pid);
 	p.dir = openat(root->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (p.dir < 0 || pick_stat_read(p.dir, "stat", &st) < 0 ||
-	    st.start_time != id.start_time || injectee_is_gone(&p))
+	    st.start_time != p.id.start_time || is_another_mm(&p, &st) ||
+	    injectee_is_gone(&p))
 		return INJECTEE_GONE;
 	if (st.flags & PICK_KERNEL) {
 		*ret_reason = INJECT_REASON_NO_THREAD;
@@ -215,10 +222,16 @@ bool injectee_is_gone(const struct injectee *p)
 	return poll(&pfd, 1, 0) > 0;
 }
 
-bool injectee_mm_is_gone(const struct injectee *p)
+bool injectee_mm_is_gone(const struct injectee *p, pid_t tid)
 {
-	char byte;
+	struct pick_stat st;
+	char byte, path[32];
 
 	/* Reading an mm without users is the end of the file. */
-	return pread(p->mem, &byte, 1, (off_t)p->insn) == 0;
+	if (pread(p->mem, &byte, 1, (off_t)p->insn) == 0)
+		return true;
+	/* who shares it (CLONE_VM) may have kept it alive */
+	snprintf(path, sizeof(path), "task/%d/stat", tid);
+	return p->stack && pick_stat_read(p->dir, path, &st) == 0 &&
+	       is_another_mm(p, &st);
 }

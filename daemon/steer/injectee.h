@@ -5,7 +5,8 @@
  * Its identity is the start time, read through a directory descriptor that
  * pins the process, and the pidfd of the request. The mm that it had when the
  * request came is pinned by an open mem file: addresses of the request have
- * no meaning after an exec, which changes neither pid nor start time.
+ * no meaning after an exec, which changes neither pid nor start time, but where
+ * the stack begins.
  */
 #pragma once
 
@@ -25,6 +26,7 @@ enum {
 
 struct injectee {
 	struct process_id id;
+	uint64_t stack; /* of the mm that is meant; 0: any */
 	int pidfd; /* of the request, borrowed */
 	int dir; /* /proc/PID */
 	int mem;
@@ -40,12 +42,14 @@ struct injectee {
 		.pidfd = -1, .dir = -1, .mem = -1, .pagemap = -1               \
 	}
 
+struct inject_request;
+
 /*
- * Open the process that has @id and is behind @pidfd. Return: 0 with *ret to
- * be closed by the caller, one of the above, or negative errno.
+ * Open the process that @request means and is behind @pidfd. Return: 0 with
+ * *ret to be closed by the caller, one of the above, or negative errno.
  */
-int injectee_open(const struct root *root, struct process_id id, int pidfd,
-		  struct injectee *ret, uint32_t *ret_reason);
+int injectee_open(const struct root *root, const struct inject_request *request,
+		  int pidfd, struct injectee *ret, uint32_t *ret_reason);
 
 /* Close what is open; accepts INJECTEE_NONE. */
 void injectee_close(struct injectee *injectee);
@@ -53,6 +57,6 @@ void injectee_close(struct injectee *injectee);
 /* Whether the process has exited. */
 bool injectee_is_gone(const struct injectee *injectee);
 
-/* Whether the mm of the request is nobody's any more; may be called while a
- * thread is held. */
-bool injectee_mm_is_gone(const struct injectee *injectee);
+/* Whether the mm of the request is nobody's any more, or not that of thread
+ * @tid; called while that one is held. */
+bool injectee_mm_is_gone(const struct injectee *injectee, pid_t tid);

@@ -201,7 +201,6 @@ static void clean_up(struct job *job)
 static int open_injectee(const struct service *s, struct job *job, int pidfd)
 {
 	const struct inject_request *q = job->request;
-	const struct process_id id = { q->pid, q->start_time };
 	uint32_t *reason = &job->reply->reason;
 	int r = 0;
 
@@ -209,7 +208,7 @@ static int open_injectee(const struct service *s, struct job *job, int pidfd)
 		if (i > 0)
 			pause_nsec(PAUSE_NSEC);
 		*reason = INJECT_REASON_NONE;
-		r = injectee_open(s->root, id, pidfd, &job->injectee, reason);
+		r = injectee_open(s->root, q, pidfd, &job->injectee, reason);
 		if (r != INJECTEE_REASON ||
 		    (*reason != INJECT_REASON_NO_THREAD &&
 		     *reason != INJECT_REASON_NOT_STOPPING))

@@ -37,18 +37,20 @@ int pick_stat_parse(char *text, struct pick_stat *ret)
 	/* The comm may hold blanks and ')': it ends at the last one. */
 	char *p = strrchr(text, ')');
 	struct pick_stat st;
-	unsigned long long start;
+	unsigned long long start, stack = 0;
 	unsigned int flags;
 	int parent;
 
-	if (!p || sscanf(p + 1,
-			 " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u "
-			 "%*d %*d %*d %*d %*d %*d %llu",
-			 &st.state, &parent, &flags, &start) != 4)
+	if (!p ||
+	    sscanf(p + 1,
+		   " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u "
+		   "%*d %*d %*d %*d %*d %*d %llu %*u %*d %*u %*u %*u %llu",
+		   &st.state, &parent, &flags, &start, &stack) < 4)
 		return -EINVAL;
 	st.parent = parent;
 	st.flags = flags;
 	st.start_time = start;
+	st.stack = stack;
 	*ret = st;
 	return 0;
 }

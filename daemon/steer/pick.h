@@ -18,6 +18,7 @@ struct pick_stat {
 	pid_t parent;
 	uint32_t flags; /* PF_... of the kernel */
 	uint64_t start_time;
+	uint64_t stack; /* where it begins; 0: not told */
 };
 
 /* Bits of pick_stat.flags, from include/linux/sched.h. */

@@ -64,6 +64,7 @@ enum inject_reason {
 struct inject_request {
 	uint64_t cookie; /* comes back in the reply */
 	uint64_t start_time; /* of the process behind the pidfd */
+	uint64_t stack; /* where it began in the mm that is meant; 0: any */
 	int32_t pid;
 	uint32_t op; /* enum inject_op */
 	uint32_t n_ranges; /* 0 for operations without ranges */
@@ -83,7 +84,7 @@ struct inject_reply {
 	uint32_t n_repaired; /* interrupted calls made again (EINTR repair) */
 };
 
-static_assert(sizeof(struct inject_request) == 32 + 16 * INJECT_MAX_RANGES,
+static_assert(sizeof(struct inject_request) == 40 + 16 * INJECT_MAX_RANGES,
 	      "one layout on all compilers");
 static_assert(sizeof(struct inject_reply) == 40, "one layout");
 

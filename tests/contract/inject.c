@@ -256,6 +256,11 @@ static void test_bad_requests(struct inject *inject)
 	check(a.result == INJECT_GONE && !a.n_stops, "another start time",
 	      "result %u", a.result);
 	request_pages(&v, &q, INJECT_PROBE, 0, 0);
+	q.stack = 4096;
+	ask(inject, &v, &q, &a);
+	check(a.result == INJECT_GONE && !a.n_stops, "another program's stack",
+	      "result %u", a.result);
+	request_pages(&v, &q, INJECT_PROBE, 0, 0);
 	kill(v.pid, SIGKILL);
 	while (state_of(v.pid) != 'Z')
 		sleep_msec(1);

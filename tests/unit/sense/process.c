@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -54,6 +56,12 @@ static void test_stat(void **state)
 	assert_int_equal(process_stat_read(&root, 42, &st), 0);
 	assert_true(st.kernel_thread);
 	assert_int_equal(st.start_time, UINT64_MAX);
+	assert_int_equal(st.stack, 0);
+	/* vsize rss rsslim startcode endcode startstack */
+	faketree_file("proc/42/stat", "42 (comm)" STAT_TAIL, 0UL,
+		      "4711 1 -1 18446744073709551615 3 4 140729292062432");
+	assert_int_equal(process_stat_read(&root, 42, &st), 0);
+	assert_int_equal(st.stack, 140729292062432);
 	assert_int_equal(process_stat_read(&root, 43, &st), PROCESS_GONE);
 }
 
@@ -343,6 +351,65 @@ static void test_exec_is_a_kind_of_going(void **state)
 	root_close(&real);
 }
 
+static int helper_main(void *unused)
+{
+	(void)unused;
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+/* Its old memory lives on: somebody who is no thread of it is in there. */
+static void test_an_exec_is_one_though_the_memory_stays(void **state)
+{
+	static char stack[65536];
+	struct process p = PROCESS_NONE;
+	pid_t *helper = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct process_stat st;
+	struct root real;
+	uint64_t entry;
+	pid_t pid;
+	int go[2];
+	char c;
+
+	(void)state;
+	need_pidfd();
+	assert_ptr_not_equal(helper, MAP_FAILED);
+	assert_int_equal(root_open("", &real), 0);
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		*helper = clone(helper_main, stack + sizeof(stack),
+				CLONE_VM | CLONE_PARENT | SIGCHLD, NULL);
+		if (read(go[0], &c, 1) == 1)
+			execlp("sleep", "sleep", "60", NULL);
+		_exit(1);
+	}
+	assert_int_equal(process_stat_read(&real, pid, &st), 0);
+	assert_int_equal(process_open(&real,
+				      (struct process_id){ pid, st.start_time },
+				      &p),
+			 0);
+	assert_false(process_is_gone(&p));
+	assert_int_equal(write(go[1], "x", 1), 1);
+	/* where we may not know, all stacks begin at 0 */
+	for (int i = 0; st.stack && i < 1000 && !process_is_gone(&p); i++)
+		usleep(10000);
+	assert_true(!st.stack || process_is_gone(&p));
+	assert_int_equal(pread(p.pagemap, &entry, sizeof(entry), 0),
+			 sizeof(entry));
+	process_close(&p);
+	end(pid);
+	assert_true(*helper > 0);
+	end(*helper);
+	munmap(helper, PAGE_BYTES);
+	close(go[0]);
+	close(go[1]);
+	root_close(&real);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -357,6 +424,7 @@ int main(void)
 		TEST(test_cpu_time),
 		cmocka_unit_test(test_a_process_is_held_until_it_goes),
 		cmocka_unit_test(test_exec_is_a_kind_of_going),
+		cmocka_unit_test(test_an_exec_is_one_though_the_memory_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

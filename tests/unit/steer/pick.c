@@ -104,7 +104,7 @@ static int choose(void)
 static void test_parse(void **state)
 {
 	char text[] = "12 (a) R (b) S 34 1 1 0 -1 4194624 1 0 0 0 1 2 0 0 20 0 "
-		      "1 0 987654321 1 1";
+		      "1 0 987654321 1 1 2 3 4 140729292062432 6";
 	char broken[] = "12 (a S 34";
 	struct pick_stat st;
 
@@ -114,6 +114,7 @@ static void test_parse(void **state)
 	assert_int_equal(st.parent, 34);
 	assert_int_equal(st.flags, 4194624);
 	assert_int_equal(st.start_time, 987654321);
+	assert_int_equal(st.stack, 140729292062432);
 	assert_int_equal(pick_stat_parse(broken, &st), -EINVAL);
 }
 
