@@ -54,6 +54,13 @@ static uint32_t entry_tag(uint64_t e)
 	return (uint32_t)(e >> TAG_SHIFT) & TAG_MASK;
 }
 
+static uint64_t entry_of(struct page_ref ref)
+{
+	assert(ref.region < INDEX_MAX_REGIONS && ref.page < REGION_PAGES);
+	return (uint64_t)ref.page << PAGE_SHIFT | (uint64_t)ref.region
+							  << REG_SHIFT;
+}
+
 static struct page_ref entry_ref(uint64_t e)
 {
 	return (struct page_ref){
@@ -337,7 +344,6 @@ int index_put(struct index *index, uint32_t key, struct page_ref ref,
 	struct page_ref there;
 	uint64_t e;
 
-	assert(ref.region < INDEX_MAX_REGIONS && ref.page < REGION_PAGES);
 	if (s) {
 		*s &= ~((uint64_t)AGE_MASK << AGE_SHIFT);
 		*s |= (uint64_t)index->age << AGE_SHIFT;
@@ -350,9 +356,7 @@ int index_put(struct index *index, uint32_t key, struct page_ref ref,
 	if (is_full(index))
 		grow(index);
 	e = USED_BIT | (uint64_t)index->age << AGE_SHIFT |
-	    (uint64_t)(hash & TAG_MASK) << TAG_SHIFT |
-	    (uint64_t)ref.page << PAGE_SHIFT |
-	    (uint64_t)ref.region << REG_SHIFT;
+	    (uint64_t)(hash & TAG_MASK) << TAG_SHIFT | entry_of(ref);
 	return entry_place(index, e, hash) ? INDEX_NEW : INDEX_LOST;
 }
 
@@ -369,6 +373,14 @@ void index_mark_duplicate(struct index *index, uint32_t key)
 
 	if (s)
 		*s |= DUP_BIT;
+}
+
+void index_represent(struct index *index, uint32_t key, struct page_ref ref)
+{
+	uint64_t *s = slot_find(index, hash_of(index, key));
+
+	if (s)
+		*s = (*s & ((1ULL << PAGE_SHIFT) - 1)) | entry_of(ref);
 }
 
 void index_remove(struct index *index, uint32_t key, struct page_ref ref)

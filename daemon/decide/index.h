@@ -69,6 +69,9 @@ void index_prefetch(const struct index *index, uint32_t key);
 /* The settle stage found that the pages of @key really are equal. */
 void index_mark_duplicate(struct index *index, uint32_t key);
 
+/* From now on @ref is the page that is found for @key, if one is. */
+void index_represent(struct index *index, uint32_t key, struct page_ref ref);
+
 /* Forget @key if @ref is its representative. */
 void index_remove(struct index *index, uint32_t key, struct page_ref ref);
 

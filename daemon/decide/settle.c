@@ -56,6 +56,7 @@ uint64_t settle_group(struct settle *settle)
 			settle->v[from].pfn != settle->v[to - 1].pfn;
 		for (size_t i = from; i < to; i++)
 			settle->v[i].confirmed = equal;
+		settle->v[from].alone = !equal && to - from == 1;
 		n_confirmed += equal ? to - from : 0;
 	}
 	return n_confirmed;

@@ -24,6 +24,7 @@ struct settle_item {
 	bool zero; /* all bytes are zero */
 	bool merged; /* on a KSM page already */
 	bool confirmed; /* out: settle_group() */
+	bool alone; /* out: no other item has its content */
 	bool covered; /* in: settle_promise(): in a mergeable mapping now */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "track.h"
+#include "track-private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,20 +10,6 @@
 
 /* CRC-32C of a page of zeros: <checksum.h>, which decide does not know. */
 #define CRC_ZERO_PAGE 0x98f94189U
-
-struct track {
-	struct index *index;
-	struct regions regions;
-	struct region_numbers queue; /* with candidates, oldest first */
-	uint64_t n_candidates;
-	uint64_t n_duplicates;
-	uint64_t n_merged;
-	uint64_t n_broken;
-	uint64_t n_regions_lost;
-	uint32_t n_pulses;
-	uint32_t n_rounds;
-	bool zero_pages;
-};
 
 int track_new(uint64_t max_bytes, uint64_t seed, bool zero_pages,
 	      struct track **ret)
@@ -99,12 +85,6 @@ bool track_is_barren(const struct track *track, uint32_t number)
 	       pagemask_next(&region->duplicate, 0) == REGION_PAGES;
 }
 
-/* Domains share the index: each sees the checksums through its own mask. */
-static uint32_t key_of(const struct region *region, uint32_t crc)
-{
-	return crc ^ region->domain * 0x9E3779B1U;
-}
-
 static void mask_drop(struct pagemask *mask, unsigned int page, uint64_t *n)
 {
 	if (pagemask_test(mask, page)) {
@@ -127,7 +107,7 @@ static void page_forget(struct track *track, struct page_ref ref, uint32_t crc)
 {
 	struct region *region = track->regions.table.v[ref.region];
 
-	index_remove(track->index, key_of(region, crc), ref);
+	index_remove(track->index, track_key(region, crc), ref);
 	page_reset(track, region, ref.page);
 	mask_drop(&region->merged, ref.page, &track->n_merged);
 }
@@ -152,7 +132,7 @@ void track_region_remove(struct track *track, uint32_t number)
 	regions_remove(&track->regions, number);
 }
 
-static int candidate_add(struct track *track, struct page_ref ref)
+int track_candidate_add(struct track *track, struct page_ref ref)
 {
 	struct region *region = track->regions.table.v[ref.region];
 
@@ -204,17 +184,17 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 		    pagemask_test(&region->rejected, ref.page))
 			return 0;
 		result->n_found++;
-		return candidate_add(track, ref);
+		return track_candidate_add(track, ref);
 	}
 	/* no need to know of whom: its twin comes to be settled, too */
 	if (pagemask_test(&look->paired, ref.page) &&
 	    !pagemask_test(&region->rejected, ref.page)) {
 		result->n_found++;
-		r = candidate_add(track, ref);
+		r = track_candidate_add(track, ref);
 		if (r)
 			return r;
 	}
-	r = index_put(track->index, key_of(region, crc), ref, &hit);
+	r = index_put(track->index, track_key(region, crc), ref, &hit);
 	if (r != INDEX_FOUND)
 		return 0;
 	other = track->regions.table.v[hit.ref.region];
@@ -228,8 +208,8 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 			       pagemask_test(&region->rejected, ref.page)))
 		return 0;
 	result->n_found++;
-	r = candidate_add(track, ref);
-	return r ? r : candidate_add(track, hit.ref);
+	r = track_candidate_add(track, ref);
+	return r ? r : track_candidate_add(track, hit.ref);
 }
 
 /* Whether there is room for those pages of the look that are not known. */
@@ -258,7 +238,7 @@ static bool was_spent_on(const struct track *track, const struct region *region,
 			 unsigned int page, const struct look *look)
 {
 	if (pagemask_test(&region->failed, page))
-		return true;
+		return !pagemask_test(&region->rejected, page);
 	return !pagemask_test(&region->merged, page) &&
 	       pagemask_test(&region->duplicate, page) &&
 	       pagemask_test(&look->mergeable, page) &&
@@ -341,7 +321,7 @@ int track_look(struct track *track, uint32_t number, const struct look *look,
 	region->retry &= pagemask_next(&look->skip, 0) < REGION_PAGES;
 	for (unsigned int i = pagemask_next(&look->checked, 0);
 	     i < REGION_PAGES; i = pagemask_next(&look->checked, i + 1))
-		index_prefetch(track->index, key_of(region, look->crc[i]));
+		index_prefetch(track->index, track_key(region, look->crc[i]));
 	merged_update(track, region, look);
 	for (unsigned int i = pagemask_next(&region->known, 0);
 	     i < REGION_PAGES; i = pagemask_next(&region->known, i + 1)) {
@@ -417,7 +397,9 @@ void track_confirm(struct track *track, struct page_ref ref)
 	if (!region || !pagemask_test(&region->known, ref.page))
 		return;
 	index_mark_duplicate(track->index,
-			     key_of(region, regions_crc(region, ref.page)));
+			     track_key(region, regions_crc(region, ref.page)));
+	if (pagemask_test(&region->rejected, ref.page))
+		pagemask_clear(&region->failed, ref.page);
 	pagemask_clear(&region->rejected, ref.page);
 	if (pagemask_test(&region->merged, ref.page))
 		return;
@@ -446,20 +428,6 @@ void track_round_done(struct track *track)
 	index_age(track->index);
 	if (++track->n_rounds % TRACK_FAILED_ROUNDS == 0)
 		track_retry(track);
-}
-
-void track_retry(struct track *track)
-{
-	static const struct pagemask none;
-
-	for (size_t i = 0; i < track->regions.table.n; i++) {
-		struct region *region = track->regions.table.v[i];
-
-		if (!region || !memcmp(&region->failed, &none, sizeof(none)))
-			continue;
-		region->failed = none;
-		region->retry = true;
-	}
 }
 
 void track_counters(const struct track *track, struct track_counters *ret)

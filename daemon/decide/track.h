@@ -12,6 +12,8 @@
  *	candidate -> duplicate: settle found both equal and on two frames
  *	candidate -> rejected: it did not; not tried again with this content,
  *		     until other pages prove that the content is duplicate
+ *	rejected -> collided: another page has its checksum, but not its
+ *		     content; settled again every TRACK_FAILED_ROUNDS rounds
  *	duplicate -> merged: seen on a shared frame in a mergeable mapping
  *	duplicate -> failed: a pulse passed without; not tried again with this
  *		     content for TRACK_FAILED_ROUNDS rounds
@@ -70,7 +72,7 @@ struct track_candidates {
 struct track_queue VEC(struct track_candidates);
 
 /* What track_round_done() stands for, and how many of them it takes until a
- * page that no pulse could merge is tried again. */
+ * page that no pulse could merge, or that has collided, is tried again. */
 #define TRACK_ROUND_USEC    16000000ULL
 #define TRACK_FAILED_ROUNDS 16
 
@@ -126,11 +128,16 @@ int track_take(struct track *track, const struct track_slice *slice,
 void track_confirm(struct track *track, struct page_ref ref);
 void track_reject(struct track *track, struct page_ref ref);
 
+/* ... and once all of a settling have theirs, this for each page. @alone: it
+ * was rejected, and no other that was looked at had its content. */
+void track_settled(struct track *track, struct page_ref ref, bool alone);
+
 /* A pulse was completed; or a while has passed (TRACK_ROUND_USEC). */
 void track_pulse_done(struct track *track);
 void track_round_done(struct track *track);
 
-/* An operator asks: pages that no pulse could merge are tried again now. */
+/* An operator asks: pages that no pulse could merge, and those with another's
+ * checksum, are tried again now. */
 void track_retry(struct track *track);
 
 void track_counters(const struct track *track, struct track_counters *ret);

@@ -243,6 +243,9 @@ static void settled(struct merge *merge)
 		else
 			track_reject(merge->env.track, item->ref);
 	}
+	for (size_t i = 0; i < merge->settle.n; i++)
+		track_settled(merge->env.track, merge->settle.v[i].ref,
+			      merge->settle.v[i].alone);
 	if (merge->slice.of > 1) {
 		merge->sliced_promise += items_promise(merge, true);
 		merge->settle.n = 0;

@@ -41,6 +41,17 @@ static void test_second_page_finds_first(void **state)
 	assert_int_equal(index_get(index, 7, &hit), INDEX_FOUND);
 	assert_true(hit.duplicate);
 	assert_int_equal(index_get(index, 8, &hit), INDEX_NEW);
+	index_represent(index, 7, ref_of(900));
+	assert_int_equal(index_get(index, 7, &hit), INDEX_FOUND);
+	assert_int_equal(hit.ref.page, ref_of(900).page);
+	assert_int_equal(hit.ref.region, ref_of(900).region);
+	assert_true(hit.duplicate);
+	index_represent(index, 8, ref_of(900));
+	assert_int_equal(index_get(index, 8, &hit), INDEX_NEW);
+	index_remove(index, 7, ref_of(100));
+	assert_int_equal(index_entries(index), 1);
+	index_remove(index, 7, ref_of(900));
+	assert_int_equal(index_entries(index), 0);
 	index_free(index);
 }
 

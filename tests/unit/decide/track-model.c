@@ -236,6 +236,8 @@ static void model_confirm(struct model_region *r, struct model_page *p)
 
 	if (f)
 		f->duplicate = true;
+	if (p->rejected)
+		p->failed = false;
 	p->rejected = false;
 	if (p->merged)
 		return;
@@ -326,11 +328,29 @@ static void step_settle(const struct track_slice slice)
 	model.n_queue -= n - out;
 }
 
+/* What has collided is settled again, regions by number. */
+static void model_retry_region(uint32_t number)
+{
+	for (int i = 0; i < N_REGIONS; i++) {
+		struct model_region *r = &model.regions[i];
+
+		for (int k = 0; r->used && r->number == number && k < N_PAGES;
+		     k++) {
+			struct model_page *p = &r->pages[k];
+
+			if (p->failed && p->rejected) {
+				p->rejected = false;
+				model_candidate(i, k);
+			}
+			p->failed = false;
+		}
+	}
+}
+
 static void model_retry(void)
 {
-	for (int i = 0; i < N_REGIONS; i++)
-		for (int k = 0; k < N_PAGES; k++)
-			model.regions[i].pages[k].failed = false;
+	for (uint32_t number = 0; number < N_REGIONS; number++)
+		model_retry_region(number);
 }
 
 static void step_time(void)

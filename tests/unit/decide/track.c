@@ -519,6 +519,104 @@ static void test_pairs_need_no_index(void **state)
 	assert_int_equal(taken(), 1);
 }
 
+/* Settle what is queued: two pages are equal where @content says so. */
+static uint64_t settle_by(const unsigned int *content, size_t n)
+{
+	struct track_queue queue = { 0 };
+	uint64_t n_pages = 0;
+	int n_of[16] = { 0 };
+
+	assert_int_equal(track_take(track, &everything, &queue), 0);
+#define EACH                                                                   \
+	for (size_t q = 0; q < queue.n; q++)                                   \
+		for (unsigned int i = pagemask_next(&queue.v[q].pages, 0);     \
+		     i < n; i = pagemask_next(&queue.v[q].pages, i + 1))
+	EACH n_of[content[i]]++;
+	EACH
+	{
+		n_pages++;
+		if (n_of[content[i]] > 1)
+			confirm(queue.v[q].region, i);
+		else
+			reject(queue.v[q].region, i);
+	}
+	EACH track_settled(track,
+			   (struct page_ref){ queue.v[q].region, (uint16_t)i },
+			   n_of[content[i]] == 1);
+#undef EACH
+	vec_free(&queue);
+	return n_pages;
+}
+
+/* Page 0 has the checksum of 1 and 2, which are equal, and was there first. */
+static void test_a_collision_does_not_keep_twins_apart(void **state)
+{
+	static const unsigned int content[] = { 1, 2, 2, 1, 3 };
+	uint32_t a = add(0x200000, 1, 0), b = add(0x400000, 2, 0);
+	uint32_t c = add(0x600000, 3, 0);
+
+	(void)state;
+	LOOK(a, { 0, 77, READ });
+	LOOK(b, { 1, 77, READ });
+	assert_int_equal(settle_by(content, 5), 2);
+	assert_int_equal(count().duplicates, 0);
+	LOOK(c, { 2, 77, READ });
+	assert_int_equal(settle_by(content, 5), 2);
+	assert_int_equal(count().duplicates, 2);
+	/* and what has collided costs nothing more at each look */
+	LOOK(a, { 0, 77, READ });
+	assert_int_equal(settle_by(content, 5), 0);
+}
+
+/* The one in the way comes anew again and again: it is not for ever. */
+static void test_who_collides_all_the_time_does_not_win(void **state)
+{
+	static const unsigned int content[] = { 1, 2, 2, 3, 4, 5 };
+	uint32_t a = add(0x200000, 1, 0), b = add(0x400000, 2, 0);
+	uint32_t c = add(0x600000, 3, 0);
+
+	(void)state;
+	LOOK(a, { 0, 77, READ });
+	LOOK(b, { 1, 77, READ });
+	settle_by(content, 6);
+	LOOK(a, { 0, 77, READ }, { 3, 77, READ });
+	settle_by(content, 6);
+	LOOK(a, { 0, 77, READ }, { 3, 77, READ }, { 4, 77, READ });
+	settle_by(content, 6);
+	LOOK(c, { 2, 77, READ });
+	settle_by(content, 6);
+	assert_int_equal(count().duplicates, 0);
+	for (unsigned int i = 0; i < TRACK_FAILED_ROUNDS; i++)
+		track_round_done(track);
+	settle_by(content, 6);
+	assert_int_equal(count().duplicates, 2);
+	assert_true(pagemask_test(&track_region(track, b)->duplicate, 1));
+	assert_true(pagemask_test(&track_region(track, c)->duplicate, 2));
+	/* a merged content of that checksum is no obstacle either */
+	assert_false(track_region(track, b)->retry);
+	LOOK(a, { 5, 77, READ });
+	settle_by(content, 6);
+	assert_false(pagemask_test(&track_region(track, a)->duplicate, 5));
+}
+
+/* Twins of one page: none has the other's checksum for nothing. */
+static void test_a_changed_twin_is_no_collision(void **state)
+{
+	static const unsigned int content[] = { 1, 2, 3 };
+	uint32_t a = add(0x200000, 1, 0), b = add(0x400000, 2, 0);
+
+	(void)state;
+	LOOK(a, { 0, 77, READ });
+	LOOK(b, { 1, 77, READ });
+	taken(); /* page 0 was another when it was read again */
+	reject(b, 1);
+	track_settled(track, (struct page_ref){ b, 1 }, true);
+	assert_false(pagemask_test(&track_region(track, b)->failed, 1));
+	for (unsigned int i = 0; i < TRACK_FAILED_ROUNDS; i++)
+		track_round_done(track);
+	assert_int_equal(settle_by(content, 3), 0);
+}
+
 static void test_a_page_of_zeros_needs_no_twin(void **state)
 {
 	uint32_t a = add(0x200000, 1, 0);
@@ -607,6 +705,9 @@ int main(void)
 		TEST(test_a_retry_names_its_regions),
 		TEST(test_a_retry_outlasts_a_look_at_a_part),
 		TEST(test_pairs_need_no_index),
+		TEST(test_a_collision_does_not_keep_twins_apart),
+		TEST(test_who_collides_all_the_time_does_not_win),
+		TEST(test_a_changed_twin_is_no_collision),
 		TEST(test_a_page_of_zeros_needs_no_twin),
 		TEST(test_domains_never_meet),
 		TEST(test_a_region_may_go_while_it_is_queued),
