@@ -8,6 +8,7 @@
 #include <ksmd-plus/journal.h>
 
 #include "clock.h"
+#include "enrol.h"
 #include "ksm.h"
 #include "log.h"
 #include "pulser.h"
@@ -18,9 +19,23 @@
 #define SWEEP_SCANS 2U
 #define POLL_USEC   (10 * USEC_PER_MSEC)
 
+/*
+ * Processes that are un-merged at a time, by an injector each. One is held for
+ * a tenth of the time at most, so that all of them take less than one CPU.
+ */
+#define N_LANES 8
+
+struct lane {
+	struct ending *ending;
+	struct enrol *enrol; /* the daemon's own in the first one */
+	bool busy;
+};
+
 struct ending {
 	struct ending_env env;
 	sd_event_source *timer;
+	struct lane lanes[N_LANES];
+	uint64_t in_flight; /* bytes of copies that are being made */
 	size_t at; /* next process to withdraw */
 	bool any; /* somebody had marks of ours */
 	bool sweeping;
@@ -33,6 +48,15 @@ static void timer_set(struct ending *e, uint64_t usec)
 {
 	sd_event_source_set_time(e->timer, usec);
 	sd_event_source_set_enabled(e->timer, SD_EVENT_ONESHOT);
+}
+
+static bool is_busy(const struct ending *e)
+{
+	for (size_t i = 0; i < N_LANES; i++) {
+		if (e->lanes[i].busy)
+			return true;
+	}
+	return false;
 }
 
 static void sweep_begin(struct ending *e)
@@ -51,24 +75,66 @@ static void sweep_begin(struct ending *e)
 	timer_set(e, now + POLL_USEC);
 }
 
-static void withdraw_next(void *userdata)
+static void on_withdrawn(void *userdata);
+
+/* What is queued for @w already comes first. */
+static enum withdraw_verdict withdraw(struct lane *lane, struct watched *w)
 {
-	struct ending *e = userdata;
+	struct withdraw_env env = lane->ending->env.withdraw;
+
+	if (!w)
+		return WITHDRAW_NOTHING;
+	if (!enrol_has(env.enrol, w))
+		env.enrol = lane->enrol;
+	env.in_flight = &lane->ending->in_flight;
+	return withdraw_begin(&env, w, on_withdrawn, lane);
+}
+
+/* Give @lane the next process that has marks of ours. */
+static void withdraw_next(struct lane *lane)
+{
+	struct ending *e = lane->ending;
 	size_t n;
 	struct watched *const *list = watch_list(e->env.watch, &n);
 
-	while (!e->closed && e->at < n) {
-		struct watched *w = list[e->at++];
-		enum withdraw_verdict verdict =
-			w ? withdraw_begin(&e->env.withdraw, w, withdraw_next,
-					   e)
-			  : WITHDRAW_NOTHING;
+	while (!lane->busy && e->at < n) {
+		enum withdraw_verdict verdict = withdraw(lane, list[e->at++]);
 
 		e->any |= verdict != WITHDRAW_NOTHING;
-		if (verdict == WITHDRAW_BEGUN)
-			return;
+		lane->busy = verdict == WITHDRAW_BEGUN;
 	}
-	if (!e->closed)
+}
+
+static void on_withdrawn(void *userdata)
+{
+	struct lane *lane = userdata;
+	struct ending *e = lane->ending;
+
+	lane->busy = false;
+	if (e->closed)
+		return;
+	withdraw_next(lane);
+	if (!is_busy(e))
+		sweep_begin(e);
+}
+
+/* The first one always; further ones as long as somebody waits for one. */
+static void lanes_begin(struct ending *e)
+{
+	size_t n;
+
+	watch_list(e->env.watch, &n);
+	e->lanes[0].enrol = e->env.withdraw.enrol;
+	for (size_t i = 0; i < N_LANES; i++) {
+		struct lane *lane = &e->lanes[i];
+
+		lane->ending = e;
+		if (i > 0 && (e->at == n || enrol_new_helper(e->lanes[0].enrol,
+							     &lane->enrol) < 0))
+			break;
+		withdraw_next(lane);
+	}
+	if (!is_busy(e))
 		sweep_begin(e);
 }
 
@@ -110,19 +176,23 @@ int ending_begin(const struct ending_env *env, struct ending **ret)
 		return r;
 	}
 	*ret = e;
-	withdraw_next(e);
+	lanes_begin(e);
 	return 0;
 }
 
 void ending_close(struct ending *e)
 {
-	if (e)
-		e->closed = true;
+	if (!e)
+		return;
+	e->closed = true;
+	for (size_t i = 1; i < N_LANES; i++)
+		e->lanes[i].enrol = enrol_free(e->lanes[i].enrol);
 }
 
 struct ending *ending_free(struct ending *e)
 {
 	if (e) {
+		ending_close(e);
 		sd_event_source_unref(e->timer);
 		free(e);
 	}

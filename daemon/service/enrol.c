@@ -38,6 +38,7 @@ struct enrol {
 	struct ledger *ledger;
 	const char *path;
 	struct keeper *keeper; /* NULL in a dry run */
+	bool is_helper; /* the keeper is another's */
 	struct inject *inject;
 	sd_event_source *reply;
 	sd_event_source *timer;
@@ -118,8 +119,8 @@ static void injector_drop(struct enrol *enrol)
 	restart_later(enrol);
 }
 
-int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
-	      struct enrol **ret)
+static int queue_new(sd_event *event, struct ledger *ledger, const char *path,
+		     struct enrol **ret)
 {
 	struct enrol *enrol = calloc(1, sizeof(*enrol));
 	int r;
@@ -136,12 +137,45 @@ int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 		enrol_free(enrol);
 		return r;
 	}
+	*ret = enrol;
+	return 0;
+}
+
+int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
+	      struct enrol **ret)
+{
+	struct enrol *enrol;
+	int r = queue_new(event, ledger, path, &enrol);
+
+	if (r < 0)
+		return r;
 	if (path && injector_start(enrol))
 		log_event(
 			LOG_WARNING, JOURNAL_INJECTOR_MISSING,
 			LOG_FIELDS(LOG_TEXT("PATH", path)),
 			"Cannot start %s: %s; only processes that registered their memory themselves can be merged",
 			path, strerror(enrol->start_error));
+	*ret = enrol;
+	return 0;
+}
+
+int enrol_new_helper(struct enrol *of, struct enrol **ret)
+{
+	struct enrol *enrol;
+	int r;
+
+	if (!of->inject)
+		return -ESRCH;
+	r = queue_new(of->event, of->ledger, of->path, &enrol);
+	if (r < 0)
+		return r;
+	enrol->keeper = of->keeper;
+	enrol->is_helper = true;
+	r = injector_start(enrol);
+	if (r < 0) {
+		enrol_free(enrol);
+		return r;
+	}
 	*ret = enrol;
 	return 0;
 }
@@ -169,7 +203,8 @@ struct enrol *enrol_free(struct enrol *enrol)
 		operation_finish(enrol, &(struct enrol_outcome){
 						.result = INJECT_RETRY });
 	sd_event_source_unref(enrol->timer);
-	keeper_free(enrol->keeper);
+	if (!enrol->is_helper)
+		keeper_free(enrol->keeper);
 	free(enrol);
 	return NULL;
 }
@@ -194,6 +229,15 @@ pid_t enrol_keeper_pid(const struct enrol *enrol)
 unsigned int enrol_pending(const struct enrol *enrol)
 {
 	return enrol->n_pending;
+}
+
+bool enrol_has(const struct enrol *enrol, const struct watched *watched)
+{
+	for (const struct operation *o = enrol->first; o; o = o->next) {
+		if (o->watched == watched)
+			return true;
+	}
+	return false;
 }
 
 void enrol_counters(const struct enrol *enrol, struct enrol_counters *ret)

@@ -47,6 +47,13 @@ struct enrol_counters {
  */
 int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 	      struct enrol **ret);
+
+/*
+ * A queue beside @of with an injector of its own, for what is done in several
+ * processes at a time; its keeper is that of @of, which must outlive all that
+ * is submitted. Return: 0 or negative errno, -ESRCH if @of has no injector.
+ */
+int enrol_new_helper(struct enrol *of, struct enrol **ret);
 struct enrol *enrol_free(struct enrol *enrol);
 
 /* Whether there is an injector; why not, in words, if @ret_why is given. */
@@ -63,7 +70,8 @@ int enrol_submit(struct enrol *enrol, struct watched *watched,
 		 enum inject_op op, const struct range *ranges, size_t n,
 		 enrol_done_fn done, void *userdata);
 
-/* Operations not done yet. */
+/* Operations not done yet; whether one of them is about @watched. */
 unsigned int enrol_pending(const struct enrol *enrol);
+bool enrol_has(const struct enrol *enrol, const struct watched *watched);
 
 void enrol_counters(const struct enrol *enrol, struct enrol_counters *ret);

@@ -23,14 +23,21 @@
 struct request {
 	struct ledger *ledger;
 	struct enrol *enrol;
+	uint64_t *in_flight;
+	uint64_t bytes; /* our part of it */
 	unsigned int n_tries;
 	void (*done)(void *userdata);
 	void *userdata;
 };
 
-/* Copies for all its merged pages must fit, with a tenth of all to spare. */
-static bool is_harmless(const struct withdraw_env *env, const struct watched *w)
+/*
+ * Copies for all its merged pages must fit, with a tenth of all to spare,
+ * beside those that others are getting.
+ */
+static bool is_harmless(const struct withdraw_env *env, const struct watched *w,
+			uint64_t *ret_bytes)
 {
+	uint64_t others = env->in_flight ? *env->in_flight : 0;
 	uint64_t total, available, room, need;
 	struct process_ksm ksm;
 
@@ -38,7 +45,8 @@ static bool is_harmless(const struct withdraw_env *env, const struct watched *w)
 	    memstat_read(env->root, &total, &available) ||
 	    memstat_headroom(env->root, w->process.id.pid, &room))
 		return false;
-	need = (ksm.merging_pages + ksm.zero_pages) * PAGE_BYTES;
+	*ret_bytes = (ksm.merging_pages + ksm.zero_pages) * PAGE_BYTES;
+	need = *ret_bytes + others;
 	return available > need + total / 10 && room > need + need / 10;
 }
 
@@ -95,6 +103,8 @@ static void on_withdrawn(void *userdata, struct watched *w,
 		ledger_forget(request->ledger, w->process.id);
 	else
 		say_left(w, outcome);
+	if (request->in_flight)
+		*request->in_flight -= request->bytes;
 	if (request->done)
 		request->done(request->userdata);
 	free(request);
@@ -106,6 +116,7 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 				     void *userdata)
 {
 	struct request *request;
+	uint64_t bytes;
 
 	if (!ledger_process(env->ledger, w->process.id))
 		return WITHDRAW_NOTHING;
@@ -113,7 +124,7 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 		ledger_forget(env->ledger, w->process.id);
 		return WITHDRAW_NOTHING;
 	}
-	if (!is_harmless(env, w)) {
+	if (!is_harmless(env, w, &bytes)) {
 		log_event_limited(
 			LOG_NOTICE, JOURNAL_MERGED_KEPT,
 			LOG_FIELDS(LOG_NUMBER("PID", w->process.id.pid),
@@ -127,11 +138,15 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 		return WITHDRAW_KEPT;
 	*request = (struct request){ .ledger = env->ledger,
 				     .enrol = env->enrol,
+				     .in_flight = env->in_flight,
+				     .bytes = bytes,
 				     .done = done,
 				     .userdata = userdata };
 	if (submit(request, w)) {
 		free(request);
 		return WITHDRAW_KEPT;
 	}
+	if (env->in_flight)
+		*env->in_flight += bytes;
 	return WITHDRAW_BEGUN;
 }

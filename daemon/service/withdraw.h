@@ -12,6 +12,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct enrol;
 struct ledger;
@@ -24,6 +25,8 @@ struct withdraw_env {
 	struct enrol *enrol;
 	struct ledger *ledger;
 	bool unmergeable_safe;
+	/* bytes of copies that are just being made; NULL where nobody asks */
+	uint64_t *in_flight;
 };
 
 enum withdraw_verdict {
