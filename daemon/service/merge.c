@@ -161,8 +161,13 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 
 /* --- enrol ------------------------------------------------------------------ */
 
-/* @all: as if all were in mergeable mappings. For who is held back nothing is
- * promised. */
+/* For who is held back, or only observed, no pulse is made. */
+static bool is_promised(const struct watched *w)
+{
+	return w && !w->gone && !w->held && w->mode >= MODE_MANAGED;
+}
+
+/* @all: as if all were in mergeable mappings. */
 static bool is_covered(const struct merge *merge,
 		       const struct settle_item *item, bool all)
 {
@@ -170,7 +175,7 @@ static bool is_covered(const struct merge *merge,
 						 item->ref.region);
 	const struct watched *w = watched_of(merge, item->owner);
 
-	if (!region || !w || w->gone || w->held || region->owner != item->owner)
+	if (!region || !is_promised(w) || region->owner != item->owner)
 		return false;
 	return all ||
 	       reader_is_mergeable(&w->vmas,
@@ -197,7 +202,7 @@ static uint64_t covered_part(const struct merge *merge, uint64_t promise)
 	struct watched *const *list = watch_list(merge->env.watch, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (list[i] && !list[i]->held)
+		if (is_promised(list[i]))
 			evidence_covered(merge->env.track, list[i], &n_all,
 					 &n_covered);
 	return n_all ? promise * n_covered / n_all : 0;

@@ -73,8 +73,11 @@ def rounds_are_over(daemon, n):
 
 
 def observing_changes_nothing(t):
-    """Merged, fork-shared and single pages, in mode observe."""
+    """Merged, fork-shared and single pages, in mode observe; and some that
+    their owners have registered and ksmd has not merged yet."""
     pair = merged_pair(t)
+    pair += [t.target("dup", "--size", "8", "--id", str(i), "--seed", "2",
+                      "--register", "madvise") for i in range(2)]
     clan = t.target("family", "--size", "16", "--children", "3")
     pids = [p.pid for p in pair] + harness.family_of(clan.pid)
     time.sleep(1)               # its children touch what they need first
