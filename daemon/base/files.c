@@ -115,7 +115,7 @@ int fd_read_all(int fd, char **ret, size_t *ret_len)
 int file_read_u64(int dirfd, const char *path, uint64_t *ret)
 {
 	unsigned long long value;
-	char buf[32], *end;
+	char buf[32] = "", *end;
 	ssize_t n = file_read(dirfd, path, buf, sizeof(buf));
 
 	if (n < 0)

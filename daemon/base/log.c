@@ -83,6 +83,7 @@ static void log_write(struct log_record *record, const char *fmt, va_list ap)
 	record->text = utf8_clean(raw, text, sizeof(text));
 	if (!log_sink || !log_sink(record))
 		write_stderr(record);
+	record->text = NULL;
 }
 
 void log_line(int priority, const char *fmt, ...)

@@ -109,8 +109,9 @@ static void stderr_give_back(struct live *live)
 	if (live->said >= 0 && live->stderr_before >= 0) {
 		dup2(live->stderr_before, STDERR_FILENO);
 		n = pread(live->said, text, sizeof(text), 0);
-		if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
-			n = 0; /* nobody is left to be told */
+		if (n > 0)
+			n = write(STDERR_FILENO, text, (size_t)n);
+		(void)n; /* nobody is left to be told */
 	}
 	close_fd(live->said);
 	close_fd(live->stderr_before);

@@ -79,6 +79,7 @@ void table_print(const struct table *table, const struct screen *screen,
 {
 	const char *titles[TABLE_COLUMNS_MAX];
 
+	assert(table->n_columns);
 	for (size_t i = 0; i < table->n_columns; i++)
 		titles[i] = table->columns[i].title;
 	fputs(screen_on(screen, SCREEN_BOLD), screen->out);

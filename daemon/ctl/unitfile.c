@@ -96,7 +96,7 @@ static void instantiate(const char *name, char id[UNIT_NAME_MAX])
 	snprintf(text, sizeof(text), "%.*s%.*s%s", (int)(own + 1 - id), id,
 		 (int)(dot - at - 1), at + 1, end);
 	if (strlen(text) < UNIT_NAME_MAX)
-		strcpy(id, text);
+		memcpy(id, text, strlen(text) + 1);
 }
 
 int unitfile_find(int root, bool user, const char *name,
@@ -114,10 +114,10 @@ int unitfile_find(int root, bool user, const char *name,
 			return r;
 		instantiate(id, next);
 		if (!strcmp(next, id)) {
-			strcpy(ret_id, id);
+			memcpy(ret_id, id, strlen(id) + 1);
 			return 0;
 		}
-		strcpy(id, next);
+		memcpy(id, next, strlen(next) + 1);
 	}
 	return -ELOOP;
 }
@@ -185,7 +185,7 @@ int unitfile_enable(int root, const char *folder, const struct unit_name *unit,
 		unlinkat(root, new, 0);
 		return r;
 	}
-	strcpy(ret_path, path);
+	memcpy(ret_path, path, strlen(path) + 1);
 	return 0;
 }
 
@@ -199,7 +199,7 @@ int unitfile_disable(int root, const char *folder, const struct unit_name *unit,
 		r = -ENAMETOOLONG;
 	if (r)
 		return r;
-	strcpy(ret_path, path);
+	memcpy(ret_path, path, strlen(path) + 1);
 	if (unlinkat(root, path, 0) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? UNITFILE_ABSENT
 							   : -errno;

@@ -167,12 +167,12 @@ static int doctor_run(const struct ctl *ctl)
 {
 	struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
 	uint64_t usec = watch_usec(ctl);
-	struct doctor_facts facts;
+	struct doctor_facts facts = { 0 };
 	size_t n;
 
 	if (!usec)
 		return CTL_USAGE;
-	if (gather(ctl, usec, &facts) < 0)
+	if (gather(ctl, usec, &facts))
 		return CTL_FAILED;
 	n = doctor_examine(&facts, findings);
 	if (ctl->json)

@@ -141,10 +141,10 @@ static int grid_make(const struct estimate_sample *s, struct model *model)
 	model->m = calloc(room, sizeof(*model->m));
 	if (!model->m)
 		return -ENOMEM;
-	while (m <= last && model->n < room) {
+	do {
 		model->m[model->n++] = m;
 		m = m < GRID_EACH ? m + 1 : round(m * GRID_STEP);
-	}
+	} while (m <= last && model->n < room);
 	return 0;
 }
 

@@ -66,7 +66,7 @@ int process_stat_read(const struct root *root, pid_t pid,
 static int stack_read(const struct root *root, struct process_id id,
 		      uint64_t *ret)
 {
-	struct process_stat st;
+	struct process_stat st = { 0 };
 	int r = process_stat_read(root, id.pid, &st);
 
 	if (r)
@@ -185,7 +185,7 @@ static char *cgroup_choose(char *text)
 			rank = 2;
 		else if (strstr(controllers + 1, "memory"))
 			rank = 1;
-		if (strcmp(path, "/"))
+		if (strcmp(path, "/") != 0)
 			rank += 4;
 		if (rank > best_rank) {
 			best = path;
@@ -302,7 +302,7 @@ int process_facts_read(const struct root *root, pid_t pid, bool smaps_too,
 {
 	_cleanup_close_ int dir = -1;
 	struct process_facts f = { 0 };
-	struct process_stat st;
+	struct process_stat st = { 0 };
 	struct process_ksm ksm;
 	char path[32];
 	int r;

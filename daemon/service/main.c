@@ -230,6 +230,7 @@ static int on_reload(sd_event_source *source,
 /* The build tree's injector stands beside us; an installed one does not. */
 static const char *injector_path(const struct root *root, char buf[PATH_MAX])
 {
+	static const char name[] = "/ksmd-plus-injector";
 	static const char installed[] = KSMD_PLUS_LIBEXECDIR
 		"/ksmd-plus-injector";
 	ssize_t n = readlinkat(root->proc, "self/exe", buf, PATH_MAX - 32);
@@ -241,7 +242,7 @@ static const char *injector_path(const struct root *root, char buf[PATH_MAX])
 	slash = strrchr(buf, '/');
 	if (!slash)
 		return installed;
-	strcpy(slash, "/ksmd-plus-injector");
+	memcpy(slash, name, sizeof(name));
 	return access(buf, X_OK) == 0 ? buf : installed;
 }
 

@@ -124,7 +124,7 @@ static int value_set(struct knobs *knobs, enum knob knob, const char *value)
 
 	if (r)
 		return r;
-	if (k && strcmp(now, k->wrote[0] ? k->wrote : k->original)) {
+	if (k && strcmp(now, k->wrote[0] ? k->wrote : k->original) != 0) {
 		knobs->foreign[knob] = true;
 		log_event(
 			LOG_WARNING, JOURNAL_KNOB_FOREIGN,
@@ -179,7 +179,7 @@ static int restore_one(struct knobs *knobs, enum knob knob)
 	r = value_read(knobs, knob, now);
 	if (r < 0)
 		return r;
-	if (r == 0 && strcmp(now, k->original) && is_ours(k, now) &&
+	if (r == 0 && strcmp(now, k->original) != 0 && is_ours(k, now) &&
 	    !knobs->foreign[knob]) {
 		/* run=2 would un-merge everything at once (facts 1.10) */
 		bool un_merge = knob == KNOB_RUN && !strcmp(k->original, "2");

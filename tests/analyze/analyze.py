@@ -38,6 +38,8 @@ TIDY_CHECKS = ",".join([
     "-bugprone-reserved-identifier", "-cert-dcl37-c", "-cert-dcl51-cpp",
     "-bugprone-assignment-in-if-condition", "-bugprone-macro-parentheses",
     "-bugprone-implicit-widening-of-multiplication-result",
+    # a vector of pointers
+    "-bugprone-sizeof-expression",
     # sscanf() and atoi() on what the kernel wrote
     "-cert-err34-c", "-cert-err33-c",
     "-concurrency-mt-unsafe", "-cert-msc30-c", "-cert-msc50-cpp",
