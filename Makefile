@@ -78,6 +78,7 @@ endif
 CC ?= gcc
 B ?= build
 V ?= 0
+comma := ,
 Q := $(if $(filter 1,$(V)),,@)
 
 # What each layer may include, lowest last; also its link order.
@@ -255,8 +256,15 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 		-o $@ $< $(call layer_archives,service) $(ALL_LDFLAGS) \
 		$(call pkg_libs,$(call layer_pkgs,service))
 
-# This one parses what ksmd-plusctl alone reads.
-$(B)/tests/fuzz/ksmtuned: tests/fuzz/ksmtuned.c $(call layer_archives,ctl)
+# What is to read a tree of files reads one that tests/fuzz/tree.h makes up.
+TREE_WRAPS := -Wl$(foreach f,openat close read pread readlinkat fstat fstatat \
+	fdopen fdopendir readdir closedir getpwuid_r,$(comma)--wrap=$(f))
+$(addprefix $(B)/tests/fuzz/,accel proc request unit): LDFLAGS += \
+	$(subst $() ,,$(TREE_WRAPS))
+
+# These parse what ksmd-plusctl alone reads.
+$(addprefix $(B)/tests/fuzz/,ksmtuned unit): $(B)/%: %.c \
+		$(call layer_archives,ctl)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(FUZZ_CFLAGS) $(call layer_includes,ctl) \

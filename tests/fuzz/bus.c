@@ -2,7 +2,7 @@
 /*
  * Any bytes from a client of the control socket, behind the authentication or
  * instead of it: no crash, what it asks for is asked of the daemon once or
- * not at all, and the next client is served.
+ * not at all, and the next client, that of the next input, is served.
  *
  * With the first byte even, what follows comes after a good authentication.
  */
@@ -19,7 +19,10 @@
 #include "cleanup.h"
 #include "standalone.h"
 
-static unsigned int n_calls;
+/* So many may come in a second: control.c bounds them. */
+#define CLIENTS_EACH 150
+
+static unsigned int n_calls, n_clients;
 static char folder[64];
 
 static void op_status(void *userdata, struct daemon_status *ret)
@@ -61,6 +64,23 @@ static void op_explain(void *userdata, uint32_t pid,
 	*ret_n = 1;
 }
 
+static int op_accounts(void *userdata, enum account_kind kind,
+		       const struct account_row **ret, size_t *ret_n)
+{
+	static const struct account_row row = {
+		.name = "n",
+		.unit = "\xff.service",
+		.guest = "",
+	};
+
+	(void)userdata;
+	assert((unsigned int)kind < ACCOUNT_KIND_MAX_);
+	n_calls++;
+	*ret = &row;
+	*ret_n = 1;
+	return 0;
+}
+
 static void op_simple(void *userdata)
 {
 	(void)userdata;
@@ -79,15 +99,29 @@ static const struct control_ops ops = {
 	.status = op_status,
 	.list = op_list,
 	.explain = op_explain,
+	.accounts = op_accounts,
 	.pause = op_simple,
 	.resume = op_simple,
 	.rescan = op_simple,
 	.adopt = op_adopt,
 };
 
-static void remove_folder(void)
+static sd_event *event;
+static struct control *control;
+
+static void take_down(void)
 {
+	control = control_free(control);
+	event = sd_event_unref(event);
 	rmdir(folder);
+}
+
+static void set_up(void)
+{
+	strcpy(folder, "/tmp/ksmd-plus-fuzz-XXXXXX");
+	assert(mkdtemp(folder));
+	assert(sd_event_new(&event) >= 0);
+	atexit(take_down);
 }
 
 static int client(void)
@@ -101,7 +135,7 @@ static int client(void)
 	return fd;
 }
 
-static void run(sd_event *event)
+static void run(void)
 {
 	for (int i = 0; i < 200 && sd_event_run(event, 0) > 0; i++)
 		;
@@ -119,7 +153,7 @@ static size_t drain(int fd)
 	return sum;
 }
 
-static void authenticate(sd_event *event, int fd)
+static void authenticate(int fd)
 {
 	char text[64];
 	int n = snprintf(text, sizeof(text), "%cAUTH EXTERNAL ", 0);
@@ -130,38 +164,30 @@ static void authenticate(sd_event *event, int fd)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x", *c);
 	n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\nBEGIN\r\n");
 	assert(send(fd, text, (size_t)n, MSG_NOSIGNAL) == n);
-	run(event);
+	run();
 	assert(drain(fd) > 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static sd_event *event;
-	static struct control *control;
 	int fd;
 
-	if (!event) {
-		strcpy(folder, "/tmp/ksmd-plus-fuzz-XXXXXX");
-		assert(mkdtemp(folder));
-		atexit(remove_folder);
-		assert(sd_event_new(&event) >= 0);
+	if (!event)
+		set_up();
+	if (n_clients++ % CLIENTS_EACH == 0) {
+		control = control_free(control);
+		assert(control_new(event, folder, &ops, NULL, &control) == 0);
 	}
-	assert(control_new(event, folder, &ops, NULL, &control) == 0);
 	fd = client();
 	if (size && data[0] % 2 == 0)
-		authenticate(event, fd);
+		authenticate(fd);
 	n_calls = 0;
 	if (size > 1)
 		send(fd, data + 1, size - 1, MSG_NOSIGNAL);
-	run(event);
+	run();
 	assert(n_calls <= size);
 	drain(fd);
 	close(fd);
-	run(event);
-	fd = client();
-	authenticate(event, fd);
-	close(fd);
-	run(event);
-	control = control_free(control);
+	run();
 	return 0;
 }

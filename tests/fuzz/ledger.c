@@ -28,7 +28,7 @@ static int dir_make(void)
 
 	if (dir >= 0)
 		return dir;
-	strcpy(dir_path, "/tmp/ksmd-plus-fuzz-XXXXXX");
+	strcpy(dir_path, "/dev/shm/ksmd-plus-fuzz-XXXXXX");
 	assert(mkdtemp(dir_path));
 	atexit(remove_dir);
 	dir = open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Any bytes as files of /proc and of /sys that are read as text: stat, status,
- * cgroup, ksm_stat, meminfo, pressure, KSM's counters, nodes. Processes choose
- * their names and limits. No crash; what comes out is within its bounds.
+ * cgroup, ksm_stat, meminfo, pressure, KSM's counters, nodes, policies, rivals.
+ * Processes choose their names and limits. No crash; what comes out is within
+ * its bounds.
  */
 #include <assert.h>
 #include <fcntl.h>
@@ -14,10 +15,13 @@
 #include "cleanup.h"
 #include "home.h"
 #include "ksm.h"
+#include "mempolicy.h"
 #include "memstat.h"
 #include "pick.h"
 #include "process.h"
 #include "psi.h"
+#include "rivals.h"
+#include "runqueue.h"
 #include "standalone.h"
 #include "topology.h"
 #include "tree.h"
@@ -80,6 +84,28 @@ static void check_memory(const struct root *root, int dir)
 	(void)root;
 }
 
+static void check_rivals(const struct root *root)
+{
+	struct rival rivals[RIVALS_MAX];
+	size_t n = rivals_find(root, rivals);
+	unsigned int running;
+
+	assert(n <= RIVALS_MAX);
+	for (size_t i = 0; i < n; i++)
+		assert(*rivals[i].name && rivals[i].pid >= 0);
+	runqueue_length(root, &running);
+}
+
+static void check_policy(int dir)
+{
+	struct mempolicy policy;
+
+	if (dir < 0)
+		return;
+	mempolicy_read(dir, &policy);
+	assert(!policy.bound || !policy.preferred);
+}
+
 static void check_machine(const struct root *root)
 {
 	uint64_t total = 0, available = 0, room = 0;
@@ -93,6 +119,7 @@ static void check_machine(const struct root *root)
 	ksm_read(root, &counters);
 	ksm_max_sharing(root);
 	ksm_find_ksmd(root);
+	check_rivals(root);
 }
 
 static void check_nodes(const struct root *root, int dir)
@@ -135,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_memory(&root, dir);
 	check_machine(&root);
 	check_nodes(&root, dir);
+	check_policy(dir);
 	close_fd(dir);
 	tree_end(&root);
 	return 0;
