@@ -206,19 +206,15 @@ static void hooks_consider(struct hinting *h, uint64_t now)
 static uint64_t hints_collect(struct hinting *h)
 {
 	struct hint list[BATCH];
-	struct watched *const *watched;
-	size_t n, n_watched;
 	uint64_t bytes = 0;
+	size_t n;
 
-	watched = watch_list(h->env.watch, &n_watched);
 	/* no more than one ring at a time: others wait for the loop */
 	for (unsigned int left = 2 * h->buffer; left >= BATCH; left -= BATCH) {
 		n = hints_take(h->hints, list, BATCH, &h->lost);
 		for (size_t i = 0; i < n; i++) {
-			const struct watched *w =
-				list[i].number < n_watched
-					? watched[list[i].number]
-					: NULL;
+			const struct watched *w = watch_get(h->env.watch,
+							    list[i].number);
 
 			if (!w || w->process.id.pid != (pid_t)list[i].tgid)
 				continue;
@@ -321,14 +317,10 @@ static void regions_look(struct hinting *h)
 {
 	unsigned int deep = 2 * pool_threads(h->env.pool) + 2;
 	struct hinted_region region;
-	struct watched *const *list;
-	size_t n;
 
-	list = watch_list(h->env.watch, &n);
 	while (looks_in_flight(h->looks) < deep && may_look(h) &&
 	       hinted_take(h->hinted, &region)) {
-		struct watched *w = region.owner < n ? list[region.owner]
-						     : NULL;
+		struct watched *w = watch_get(h->env.watch, region.owner);
 
 		if (!w || w->gone || w->held)
 			continue;

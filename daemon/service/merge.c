@@ -66,14 +66,6 @@ struct settle_job {
 static void settle_advance(struct merge *merge);
 static void slice_begin(struct merge *merge);
 
-static struct watched *watched_of(const struct merge *merge, uint32_t owner)
-{
-	size_t n;
-	struct watched *const *list = watch_list(merge->env.watch, &n);
-
-	return owner < n ? list[owner] : NULL;
-}
-
 /* --- settle ---------------------------------------------------------------- */
 
 static void settle_run(struct job *job, struct worker *worker)
@@ -131,7 +123,8 @@ static void settle_done(struct job *job, bool dropped)
 static int settle_submit(struct merge *merge, const struct track_candidates *c)
 {
 	const struct region *region = track_find(merge->env.track, c->region);
-	struct watched *w = region ? watched_of(merge, region->owner) : NULL;
+	struct watched *w = region ? watch_get(merge->env.watch, region->owner)
+				   : NULL;
 	struct pagemask eligible;
 	struct settle_job *j;
 
@@ -173,7 +166,7 @@ static bool is_covered(const struct merge *merge,
 {
 	const struct region *region = track_find(merge->env.track,
 						 item->ref.region);
-	const struct watched *w = watched_of(merge, item->owner);
+	const struct watched *w = watch_get(merge->env.watch, item->owner);
 
 	if (!region || !is_promised(w) || region->owner != item->owner)
 		return false;

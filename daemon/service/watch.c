@@ -179,6 +179,11 @@ struct watched *const *watch_list(const struct watch *watch, size_t *ret_n)
 	return watch->list.v;
 }
 
+struct watched *watch_get(const struct watch *watch, uint32_t number)
+{
+	return number < watch->list.n ? watch->list.v[number] : NULL;
+}
+
 bool watch_has_reference(const struct watch *watch, const struct watched *w)
 {
 	for (size_t i = 0; w->facts.exe && i < watch->list.n; i++) {

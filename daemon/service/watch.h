@@ -146,6 +146,9 @@ int watch_walk(struct watch *watch, uint64_t now_usec);
 /* All that are watched: a dense array with NULLs. */
 struct watched *const *watch_list(const struct watch *watch, size_t *ret_n);
 
+/* The one of that number, or NULL: there is none any more. */
+struct watched *watch_get(const struct watch *watch, uint32_t number);
+
 /* Others like it were read in full: it will do to probe this one. */
 bool watch_has_reference(const struct watch *watch, const struct watched *w);
 
