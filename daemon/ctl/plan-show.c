@@ -51,6 +51,18 @@ static void counts_json(struct json_object *o, const struct forecast_counts *c,
 	json_add_u64(o, "kernel_bytes", costs->bytes);
 }
 
+void plan_json_unknown(struct json_object *o)
+{
+	static const char *const keys[] = {
+		"inside_pages", "volatile_pages", "scattered_pages",
+		"ranges",	"mappings_added", "huge_pages_split",
+		"kernel_bytes",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		json_object_object_add(o, keys[i], NULL);
+}
+
 static struct json_object *processes_json(const struct plan_report *r)
 {
 	struct json_object *array = json_object_new_array();
@@ -270,8 +282,9 @@ static int print_processes(const struct screen *screen,
 			   const struct plan_report *r)
 {
 	static const struct table_column columns[] = {
-		{ "PID", true },      { "COMMAND", false }, { "READ", true },
-		{ "SAVES", true },    { "ZERO", true },	    { "INSIDE", true },
+		{ "PID", true },	 { "COMMAND", false },
+		{ "READ", true },	 { "SAVES", true },
+		{ "ZERO", true },	 { "INSIDE", true },
 		{ "VOLATILE", true }, { "RANGES", true },
 	};
 	_cleanup_(table_clear) struct table table =

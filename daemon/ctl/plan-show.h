@@ -23,6 +23,8 @@ struct json_object *plan_json(const struct plan_report *report);
 /* What a plan by sample shows as well: what it took and takes, ... */
 void plan_json_time(struct json_object *object,
 		    const struct plan_report *report, uint64_t n_merging);
+/* ... as null what only a whole plan knows, of all or of one process ... */
+void plan_json_unknown(struct json_object *object);
 /* ... and whom it leaves out. */
 struct json_object *plan_json_excluded(const struct plan_report *report);
 void plan_print_excluded(const struct screen *screen,

@@ -69,6 +69,7 @@ static struct json_object *processes_json(const struct plan_report *r,
 		json_add_u64(o, "pages_saved", saved);
 		json_add_u64(o, "bytes_saved", saved * PAGE_BYTES);
 		json_add_u64(o, "zero_pages", pages(s->processes[i].zero));
+		plan_json_unknown(o);
 		json_object_object_add(o, "gone",
 				       json_object_new_boolean(p->gone));
 		json_object_array_add(array, o);
@@ -76,13 +77,23 @@ static struct json_object *processes_json(const struct plan_report *r,
 	return array;
 }
 
-static uint64_t looked(const struct plan_report *r)
-{
-	uint64_t n = 0;
+/* Sums over processes: read; and of all, shared by KSM, and since a fork. */
+struct met {
+	uint64_t looked, merged, shared;
+};
 
-	for (size_t i = 0; i < r->survey->processes.n; i++)
-		n += r->survey->processes.v[i]->looked;
-	return n;
+static struct met met(const struct plan_report *r)
+{
+	struct met sum = { 0 };
+
+	for (size_t i = 0; i < r->survey->processes.n; i++) {
+		const struct survey_process *p = r->survey->processes.v[i];
+
+		sum.looked += p->looked;
+		sum.merged += scaled(r, p->merged);
+		sum.shared += scaled(r, p->shared);
+	}
+	return sum;
 }
 
 struct json_object *sampled_json(const struct plan_report *r,
@@ -90,17 +101,23 @@ struct json_object *sampled_json(const struct plan_report *r,
 {
 	struct json_object *o = json_object_new_object();
 	uint64_t saved = pages(s->saved.best);
+	struct met sum = met(r);
 
 	json_object_object_add(o, "complete",
 			       json_object_new_boolean(r->complete));
-	json_add_u64(o, "pages_looked_at", looked(r));
+	json_add_u64(o, "pages_looked_at", sum.looked);
 	json_add_u64(o, "pages_looked_at_twice", r->survey->n_again);
+	json_add_u64(o, "pages_merged", sum.merged);
+	json_add_u64(o, "pages_shared", sum.shared);
 	json_object_object_add(o, "sample", sample_json(r, s));
 	json_add_u64(o, "pages_saved", saved);
 	json_add_u64(o, "bytes_saved", saved * PAGE_BYTES);
 	json_add_u64(o, "zero_pages", pages(s->zeros.best));
+	plan_json_unknown(o);
+	json_object_object_add(o, "between_pages", NULL);
 	plan_json_time(o, r, saved);
 	json_object_object_add(o, "processes", processes_json(r, s));
+	json_object_object_add(o, "pairs", NULL);
 	json_object_object_add(o, "excluded", plan_json_excluded(r));
 	return o;
 }
@@ -133,7 +150,7 @@ static void print_head(const struct screen *screen, const struct plan_report *r,
 		text, sizeof(text),
 		"%s%s of the %s of %zu process%s read in %s, chosen at random.",
 		r->complete ? "" : "Stopped before the end. ",
-		screen_bytes(looked(r) * PAGE_BYTES, read),
+		screen_bytes(met(r).looked * PAGE_BYTES, read),
 		screen_bytes(v->n_present * PAGE_BYTES, all), v->processes.n,
 		v->processes.n == 1 ? "" : "es",
 		screen_usec(v->read_usec + v->pause_usec + v->again_usec,
@@ -163,14 +180,18 @@ static void print_limits(const struct screen *screen,
 		"What is true lies between them in %.0f of 100 cases at least.",
 		ESTIMATE_CONFIDENCE * 100);
 	screen_wrap(screen, 2, text);
-	if (s->left < 1)
-		return;
-	snprintf(
-		text, sizeof(text),
-		"The low end allows for %s that might not be worth their ranges or huge pages.",
-		screen_bytes(pages(s->left) * PAGE_BYTES, bytes));
+	if (s->left >= 1) {
+		snprintf(
+			text, sizeof(text),
+			"The low end allows for %s that might not be worth their ranges or huge pages.",
+			screen_bytes(pages(s->left) * PAGE_BYTES, bytes));
+		fputs("  ", screen->out);
+		screen_wrap(screen, 2, text);
+	}
 	fputs("  ", screen->out);
-	screen_wrap(screen, 2, text);
+	screen_wrap(
+		screen, 2,
+		"Who shares with whom, and what ranges it takes, a sample cannot tell: plan without --sample, for those few that matter.");
 }
 
 /* The process that saves most of those not printed yet; n: none. */
@@ -209,8 +230,9 @@ static int print_processes(const struct screen *screen,
 			   const struct plan_report *r, const struct sampled *s)
 {
 	static const struct table_column columns[] = {
-		{ "PID", true },   { "COMMAND", false }, { "READ", true },
-		{ "SAVES", true }, { "ZERO", true },
+		{ "PID", true },  { "COMMAND", false },
+		{ "READ", true }, { "SAVES", true },
+		{ "ZERO", true },
 	};
 	_cleanup_(table_clear) struct table table =
 		table_new(columns, ARRAY_SIZE(columns));
