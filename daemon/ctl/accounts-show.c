@@ -95,11 +95,11 @@ int accounts_print(const struct screen *screen, struct client_accounts *list,
 		"MACHINE", "TARGET", "UNIT", "GUEST", "PROCESS"
 	};
 	const struct table_column columns[] = {
-		{ titles[kind], false }, { "PROCESSES", true },
-		{ "SAVED", true },	 { "SETTLED", true },
-		{ "PEAK", true },	 { "PROFIT", true },
-		{ "BROKEN", true },	 { "DAEMON", true },
-		{ "KSMD", true },	 { "STATE", false },
+		{ titles[kind], false, 0 }, { "PROCS", true, 0 },
+		{ "SAVED", true, 0 },	    { "SETTLED", true, 0 },
+		{ "PEAK", true, 4 },	    { "PROFIT", true, 0 },
+		{ "BROKEN", true, 2 },	    { "DAEMON", true, 1 },
+		{ "KSMD", true, 3 },	    { "STATE", false, 0 },
 	};
 	_cleanup_(table_clear) struct table table =
 		table_new(columns, ARRAY_SIZE(columns));

@@ -282,10 +282,10 @@ static int print_processes(const struct screen *screen,
 			   const struct plan_report *r)
 {
 	static const struct table_column columns[] = {
-		{ "PID", true },	 { "COMMAND", false },
-		{ "READ", true },	 { "SAVES", true },
-		{ "ZERO", true },	 { "INSIDE", true },
-		{ "VOLATILE", true }, { "RANGES", true },
+		{ "PID", true, 0 },	 { "COMMAND", false, 0 },
+		{ "READ", true, 0 },	 { "SAVES", true, 0 },
+		{ "ZERO", true, 1 },	 { "INSIDE", true, 2 },
+		{ "VOLATILE", true, 3 }, { "RANGES", true, 4 },
 	};
 	_cleanup_(table_clear) struct table table =
 		table_new(columns, ARRAY_SIZE(columns));

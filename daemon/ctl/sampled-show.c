@@ -230,9 +230,9 @@ static int print_processes(const struct screen *screen,
 			   const struct plan_report *r, const struct sampled *s)
 {
 	static const struct table_column columns[] = {
-		{ "PID", true },  { "COMMAND", false },
-		{ "READ", true }, { "SAVES", true },
-		{ "ZERO", true },
+		{ "PID", true, 0 },  { "COMMAND", false, 0 },
+		{ "READ", true, 0 }, { "SAVES", true, 0 },
+		{ "ZERO", true, 1 },
 	};
 	_cleanup_(table_clear) struct table table =
 		table_new(columns, ARRAY_SIZE(columns));

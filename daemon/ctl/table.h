@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * table - rows of text under headings, columns as wide as they need
+ *
+ * On a terminal that is too narrow columns go that can be spared, and then
+ * long texts are cut, with a "~" at their end.
  */
 #pragma once
 
@@ -15,6 +18,7 @@
 struct table_column {
 	const char *title;
 	bool right; /* numbers */
+	unsigned int spare; /* the greatest goes first; 0: never */
 };
 
 /* Everything but @columns is the table's own. */
@@ -34,7 +38,7 @@ struct table table_new(const struct table_column *columns, size_t n_columns);
  */
 int table_add(struct table *table, const char *const *cells);
 
-/* Columns that a printed line takes. */
+/* Columns that a printed line takes where there is room. */
 size_t table_width(const struct table *table);
 
 /*

@@ -121,19 +121,19 @@ static const struct {
 	struct table_column column;
 	unsigned int on;
 } all_columns[C_MAX_] = {
-	[C_PID] = { { "PID", true }, 0 },
-	[C_COMM] = { { "COMMAND", false }, 0 },
-	[C_TARGET] = { { "TARGET", false }, 0 },
-	[C_MODE] = { { "MODE", false }, ON_WIDE },
-	[C_STATE] = { { "STATE", false }, 0 },
-	[C_ENROLLED] = { { "ENROLLED", true }, 0 },
-	[C_SAVED] = { { "SAVED", true }, 0 },
-	[C_SETTLED] = { { "SETTLED", true }, 0 },
-	[C_PEAK] = { { "PEAK", true }, ON_WIDE },
-	[C_CPU] = { { "CPU", true }, 0 },
-	[C_NODES] = { { "NODES", false }, ON_NODES },
-	[C_LOCAL] = { { "LOCAL", true }, ON_NODES },
-	[C_NOTE] = { { "NOTE", false }, ON_WIDE },
+	[C_PID] = { { "PID", true, 0 }, 0 },
+	[C_COMM] = { { "COMMAND", false, 0 }, 0 },
+	[C_TARGET] = { { "TARGET", false, 0 }, 0 },
+	[C_MODE] = { { "MODE", false, 0 }, ON_WIDE },
+	[C_STATE] = { { "STATE", false, 0 }, 0 },
+	[C_ENROLLED] = { { "ENROLLED", true, 0 }, 0 },
+	[C_SAVED] = { { "SAVED", true, 0 }, 0 },
+	[C_SETTLED] = { { "SETTLED", true, 0 }, 0 },
+	[C_PEAK] = { { "PEAK", true, 0 }, ON_WIDE },
+	[C_CPU] = { { "CPU", true, 0 }, 0 },
+	[C_NODES] = { { "NODES", false, 0 }, ON_NODES },
+	[C_LOCAL] = { { "LOCAL", true, 0 }, ON_NODES },
+	[C_NOTE] = { { "NOTE", false, 0 }, ON_WIDE },
 };
 
 static int fill_row(struct table *table, const struct listing *l,

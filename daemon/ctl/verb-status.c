@@ -245,8 +245,9 @@ static int print_targets(const struct screen *screen,
 			 const struct client_accounts *accounts)
 {
 	static const struct table_column columns[] = {
-		{ "TARGET", false }, { "MODE", false },	  { "PROCESSES", true },
-		{ "SAVED", true },   { "SETTLED", true }, { "CPU", true },
+		{ "TARGET", false, 0 },	  { "MODE", false, 0 },
+		{ "PROCESSES", true, 0 }, { "SAVED", true, 0 },
+		{ "SETTLED", true, 0 },	  { "CPU", true, 0 },
 	};
 	_cleanup_(table_clear) struct table table =
 		table_new(columns, ARRAY_SIZE(columns));

@@ -8,13 +8,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cleanup.h"
 
 static const struct table_column columns[] = {
-	{ "PID", true },
-	{ "NAME", false },
-	{ "NOTE", false },
+	{ "PID", true, 0 },
+	{ "NAME", false, 0 },
+	{ "NOTE", false, 0 },
 };
 
 static void check_print(const struct table *table,
@@ -76,12 +77,53 @@ static void empty_is_a_heading(void **state)
 	check_print(&t, note, "PID  NAME\n");
 }
 
+static void is_made_to_fit(void **state)
+{
+	static const struct table_column four[] = {
+		{ "NAME", false, 0 },
+		{ "N", true, 0 },
+		{ "MORE", true, 1 },
+		{ "MOST", true, 2 },
+	};
+	_cleanup_(table_clear) struct table t = table_new(four, 4);
+	static const struct {
+		size_t width;
+		const char *row;
+	} wants[] = {
+		{ 80, "a-name-ä-of-26-characters-  1     2     3\n" },
+		{ 41, "a-name-ä-of-26-characters-  1     2     3\n" },
+		{ 40, "a-name-ä-of-26-character~  1     2     3\n" },
+		{ 31, "a-name-ä-of-26-~  1     2     3\n" },
+		{ 30, "a-name-ä-of-26-chara~  1     2\n" },
+		{ 24, "a-name-ä-of-26-chara~  1\n" },
+		{ 5, "a-name-ä-of-26-~  1\n" },
+	};
+
+	(void)state;
+	assert_int_equal(table_add(&t, (const char *[]){ "a-name-ä-of-26-"
+							 "characters-",
+							 "1", "2", "3" }),
+			 0);
+	for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
+		_cleanup_free_ char *got = NULL;
+		size_t len;
+		struct screen screen = { .width = wants[i].width };
+
+		screen.out = open_memstream(&got, &len);
+		assert_non_null(screen.out);
+		table_print(&t, &screen, 0, NULL, NULL);
+		fclose(screen.out);
+		assert_string_equal(strchr(got, '\n') + 1, wants[i].row);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(columns_fit_their_cells),
 		cmocka_unit_test(notes_stand_below),
 		cmocka_unit_test(empty_is_a_heading),
+		cmocka_unit_test(is_made_to_fit),
 	};
 
 	return cmocka_run_group_tests_name("table", tests, NULL, NULL);
