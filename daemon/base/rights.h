@@ -8,10 +8,33 @@
  */
 #pragma once
 
+#include <linux/capability.h>
 #include <stdint.h>
 
 #define RIGHTS_NONE UINT64_C(0)
 #define RIGHT(cap)  (UINT64_C(1) << (cap))
+
+/*
+ * What the daemon's main thread needs: to open /proc/PID/mem and its kind of
+ * anybody (PTRACE, and DAC_READ_SEARCH since they are their owner's alone),
+ * with frame numbers in pagemap (SYS_ADMIN). Hints add theirs.
+ */
+#define RIGHTS_LOOP                                                            \
+	(RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_SYS_ADMIN) |                        \
+	 RIGHT(CAP_DAC_READ_SEARCH))
+
+/*
+ * And its injector: to trace and to read any process; to suspend a target's
+ * seccomp filter; to open what is the target's user's alone; that a stack for
+ * the tracing thread is locked memory, too; and SCHED_FIFO, for itself and for
+ * the thread that it holds. It writes into a target by ptrace() only.
+ */
+#define RIGHTS_INJECTOR                                                        \
+	(RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_SYS_ADMIN) |                        \
+	 RIGHT(CAP_DAC_READ_SEARCH) | RIGHT(CAP_IPC_LOCK) |                    \
+	 RIGHT(CAP_SYS_NICE))
+/* and at its start: to lower its oom_score_adj */
+#define RIGHTS_INJECTOR_AT_START (RIGHTS_INJECTOR | RIGHT(CAP_SYS_RESOURCE))
 
 /*
  * For this thread and all that it starts: no exec gives it more rights than it

@@ -66,4 +66,12 @@ void doctor_check_unmergeable(const struct doctor_facts *f,
 			      struct doctor_finding *ret);
 void doctor_check_max_map_count(const struct doctor_facts *f,
 				struct doctor_finding *ret);
+void doctor_check_root(const struct doctor_facts *f,
+		       struct doctor_finding *ret);
+void doctor_check_daemon_rights(const struct doctor_facts *f,
+				struct doctor_finding *ret);
+void doctor_check_configuration(const struct doctor_facts *f,
+				struct doctor_finding *ret);
+void doctor_check_domains(const struct doctor_facts *f,
+			  struct doctor_finding *ret);
 void doctor_check_dsa(const struct doctor_facts *f, struct doctor_finding *ret);

@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <linux/capability.h>
-
 #include <ksmd-plus/types.h>
 
 #include "cleanup.h"
@@ -87,44 +85,6 @@ static void check_daemon(const struct doctor_facts *f,
 	}
 }
 
-static void check_root(const struct doctor_facts *f, struct doctor_finding *ret)
-{
-	static const struct {
-		unsigned int number;
-		const char *name;
-	} needed[] = {
-		{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE" },
-		{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN" },
-		{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH" },
-		{ CAP_SYS_NICE, "CAP_SYS_NICE" },
-	};
-	char missing[128] = "";
-
-	if (!f->root) {
-		doctor_say(
-			ret, DOCTOR_NOTE,
-			"Not run as root: what the daemon may do here could only partly be probed.");
-		doctor_advise(ret, "sudo ksmd-plusctl doctor");
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!(f->capabilities & 1ULL << needed[i].number))
-			snprintf(missing + strlen(missing),
-				 sizeof(missing) - strlen(missing), " %s",
-				 needed[i].name);
-	if (!*missing) {
-		doctor_say(ret, DOCTOR_OK,
-			   "Root, with the capabilities it takes.");
-		return;
-	}
-	doctor_say(ret, DOCTOR_PROBLEM,
-		   "Root without%s: other processes cannot be read or changed.",
-		   missing);
-	doctor_advise(
-		ret,
-		"Run on the host itself, or give the container these capabilities.");
-}
-
 static void check_page_size(const struct doctor_facts *f,
 			    struct doctor_finding *ret)
 {
@@ -144,7 +104,10 @@ static const struct {
 	check_fn check;
 } checks[] = {
 	{ "daemon", check_daemon },
-	{ "root", check_root },
+	{ "daemon-rights", doctor_check_daemon_rights },
+	{ "configuration", doctor_check_configuration },
+	{ "domains", doctor_check_domains },
+	{ "root", doctor_check_root },
 	{ "namespaces", doctor_check_namespaces },
 	{ "page-size", check_page_size },
 	{ "ksm", doctor_check_ksm },

@@ -15,6 +15,7 @@
 #include "hints.h"
 #include "kfeat.h"
 #include "knobwatch.h"
+#include "overlap.h"
 #include "rivals.h"
 
 enum doctor_level {
@@ -27,10 +28,18 @@ enum doctor_level {
 
 enum doctor_daemon { DAEMON_DOWN, DAEMON_UP, DAEMON_FORBIDDEN, DAEMON_MUTE };
 
+/* Of a process: as far as /proc tells. */
+struct doctor_rights {
+	bool known;
+	uint64_t effective;
+};
+
 struct doctor_facts {
 	struct kfeat kernel;
 	bool root; /* effective uid 0 */
-	uint64_t capabilities; /* effective */
+	uint64_t capabilities; /* effective, */
+	uint64_t bounding; /* and what root could have here */
+	struct doctor_rights daemon_rights, injector_rights;
 	unsigned int seccomp; /* our own mode; 0 none */
 	uint64_t page_size;
 	enum doctor_daemon daemon;
@@ -56,6 +65,11 @@ struct doctor_facts {
 	unsigned int n_warnings; /* of the daemon; */
 	char warning[192]; /* the first of them, fit for a terminal */
 	struct dsa_tree dsa;
+	/* The configuration: */
+	unsigned int n_faults;
+	char fault[192]; /* the first: "file:line: sentence" */
+	bool domains; /* it names one; */
+	struct overlap overlap; /* then, as root, this is known */
 };
 
 struct doctor_finding {
@@ -66,7 +80,7 @@ struct doctor_finding {
 };
 
 /* More findings than this are never made. */
-#define DOCTOR_FINDINGS_MAX 32
+#define DOCTOR_FINDINGS_MAX 40
 
 /* Fill @ret, in the order in which they are read. Return: how many. */
 size_t doctor_examine(const struct doctor_facts *facts,

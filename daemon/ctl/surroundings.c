@@ -2,8 +2,10 @@
 #include "surroundings.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
@@ -40,10 +42,56 @@ static enum doctor_daemon daemon_of(int r)
 	}
 }
 
-void surroundings_daemon(const char *socket, struct doctor_facts *f)
+/* The number after @name in /proc/PID/status, 0 if there is none. */
+static uint64_t status_field(const char *status, const char *name, int base)
+{
+	const char *line = strstr(status, name);
+
+	return line ? strtoull(line + strlen(name), NULL, base) : 0;
+}
+
+static struct doctor_rights rights_of(const struct root *root, pid_t pid)
+{
+	_cleanup_free_ char *status = NULL;
+	char path[32];
+	size_t len;
+
+	snprintf(path, sizeof(path), "%d/status", pid);
+	if (file_read_all(root->proc, path, &status, &len) < 0)
+		return (struct doctor_rights){ 0 };
+	return (struct doctor_rights){ true,
+				       status_field(status, "\nCapEff:", 16) };
+}
+
+/* One of the daemon's children, by its name; 0: it has none now. */
+static pid_t injector_of(const struct root *root, pid_t daemon)
+{
+	_cleanup_free_ char *children = NULL;
+	char path[64], *at, *end;
+	size_t len;
+
+	snprintf(path, sizeof(path), "%d/task/%d/children", daemon, daemon);
+	if (file_read_all(root->proc, path, &children, &len) < 0)
+		return 0;
+	for (at = children;; at = end) {
+		pid_t pid = (pid_t)strtol(at, &end, 10);
+		struct process_stat st;
+
+		if (end == at)
+			return 0;
+		if (!process_stat_read(root, pid, &st) &&
+		    !strncmp(st.comm, "ksmd-plus-inj", 13))
+			return pid;
+	}
+}
+
+void surroundings_daemon(const struct root *root, const char *socket,
+			 struct doctor_facts *f)
 {
 	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
 	_cleanup_(client_status_clear) struct client_status status = { 0 };
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
 
 	f->daemon = daemon_of(client_open(socket, &bus));
 	if (f->daemon != DAEMON_UP || client_get_status(bus, &status) < 0)
@@ -52,6 +100,15 @@ void surroundings_daemon(const char *socket, struct doctor_facts *f)
 	if (f->n_warnings)
 		utf8_clean(status.warnings[0].sentence, f->warning,
 			   sizeof(f->warning));
+	/* a pid is 0 where it means nobody whom we can see */
+	if (getsockopt(sd_bus_get_fd(bus), SOL_SOCKET, SO_PEERCRED, &peer,
+		       &len) < 0 ||
+	    !peer.pid)
+		return;
+	f->daemon_rights = rights_of(root, peer.pid);
+	peer.pid = injector_of(root, peer.pid);
+	if (peer.pid)
+		f->injector_rights = rights_of(root, peer.pid);
 }
 
 /* --- systemd --------------------------------------------------------------- */
@@ -111,14 +168,6 @@ void surroundings_systemd(struct doctor_facts *f)
 
 /* --- ourselves ------------------------------------------------------------- */
 
-/* The number after @name in /proc/self/status, 0 if there is none. */
-static uint64_t status_field(const char *status, const char *name, int base)
-{
-	const char *line = strstr(status, name);
-
-	return line ? strtoull(line + strlen(name), NULL, base) : 0;
-}
-
 void surroundings_self(const struct root *root, struct doctor_facts *f)
 {
 	_cleanup_free_ char *status = NULL;
@@ -138,6 +187,7 @@ void surroundings_self(const struct root *root, struct doctor_facts *f)
 	if (file_read_all(root->proc, "self/status", &status, &len) < 0)
 		return;
 	f->capabilities = status_field(status, "\nCapEff:", 16);
+	f->bounding = status_field(status, "\nCapBnd:", 16);
 	f->seccomp = (unsigned int)status_field(status, "\nSeccomp:", 10);
 }
 

@@ -10,8 +10,9 @@
 #include "doctor.h"
 #include "files.h"
 
-/* The daemon, by its @socket, and its warnings. */
-void surroundings_daemon(const char *socket, struct doctor_facts *facts);
+/* The daemon, by its @socket, with its warnings and rights. */
+void surroundings_daemon(const struct root *root, const char *socket,
+			 struct doctor_facts *facts);
 
 /* systemd's version, and which units of other managers are active. */
 void surroundings_systemd(struct doctor_facts *facts);

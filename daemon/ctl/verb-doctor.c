@@ -11,12 +11,14 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "configured.h"
 #include "doctor.h"
 #include "dsa.h"
 #include "json.h"
 #include "log.h"
 #include "parse.h"
 #include "surroundings.h"
+#include "utf8.h"
 
 #define KSM_DIR "kernel/mm/ksm/"
 
@@ -57,11 +59,50 @@ static void gather_hints(const struct root *root, struct doctor_facts *f)
 		hints_close(hints);
 }
 
+static void on_fault(void *userdata, const char *file, unsigned int line,
+		     const char *sentence)
+{
+	struct doctor_facts *f = userdata;
+	char text[2 * sizeof(f->fault)];
+
+	if (f->n_faults++)
+		return;
+	if (line)
+		snprintf(text, sizeof(text), "%s:%u: %s", file, line, sentence);
+	else
+		snprintf(text, sizeof(text), "%s: %s", file, sentence);
+	utf8_clean(text, f->fault, sizeof(f->fault));
+}
+
+/* What is wrong in the configuration is a finding. */
+static void gather_domains(const struct root *root, const char *path,
+			   struct doctor_facts *f)
+{
+	_cleanup_(config_clear) struct config config = { 0 };
+
+	if (config_load(path ? path : CONFIGURED_PATH, path != NULL,
+			f->kernel.ram_bytes, on_fault, f, &config) < 0)
+		return;
+	f->domains = overlap_is_possible(&config);
+	if (f->domains && f->root)
+		overlap_count(root, &f->kernel, &config, &f->overlap);
+}
+
+/* The value that was given last to option @name, or NULL. */
+static const char *given(const struct ctl *ctl, const char *name)
+{
+	const char *value = NULL;
+
+	for (size_t i = 0; i < ctl->n_given; i++)
+		if (!strcmp(ctl->given[i].name, name))
+			value = ctl->given[i].value;
+	return value;
+}
+
 /* Seconds, of --watch or the usual moment; 0 where that is no number. */
 static uint64_t watch_usec(const struct ctl *ctl)
 {
-	const char *text = ctl->n_given ? ctl->given[ctl->n_given - 1].value
-					: NULL;
+	const char *text = given(ctl, "watch");
 	uint64_t usec;
 
 	if (!text)
@@ -94,8 +135,9 @@ static int gather(const struct ctl *ctl, uint64_t usec,
 	surroundings_systemd(&f);
 	gather_knobs(&root, &f);
 	gather_hints(&root, &f);
+	gather_domains(&root, given(ctl, "config"), &f);
 	dsa_read(&root, &f.dsa);
-	surroundings_daemon(ctl->socket, &f);
+	surroundings_daemon(&root, ctl->socket, &f);
 	if (f.watched)
 		surroundings_watch(&root, &watch, begin + usec, &f);
 	*ret = f;
@@ -186,6 +228,7 @@ static int doctor_run(const struct ctl *ctl)
 
 static const struct verb_option options[] = {
 	{ "watch", "TIME", "watch the knobs for so long (default 500ms)" },
+	CONFIGURED_OPTION,
 	{ 0 },
 };
 

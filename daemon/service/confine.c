@@ -16,14 +16,7 @@ static const struct {
 	uint64_t rights;
 	enum filter_role filter;
 } roles[] = {
-	/*
-	 * To open /proc/PID/mem and its kind of anybody (PTRACE, and
-	 * DAC_READ_SEARCH since they are their owner's alone), with frame
-	 * numbers in pagemap (SYS_ADMIN). Hints add theirs.
-	 */
-	[CONFINE_LOOP] = { RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_SYS_ADMIN) |
-				   RIGHT(CAP_DAC_READ_SEARCH),
-			   FILTER_LOOP },
+	[CONFINE_LOOP] = { RIGHTS_LOOP, FILTER_LOOP },
 	[CONFINE_READER] = { RIGHTS_NONE, FILTER_READER },
 	/* the portal of a queue */
 	[CONFINE_READER_DSA] = { RIGHT(CAP_SYS_RAWIO), FILTER_LOOP },

@@ -26,6 +26,7 @@
 #include "files.h"
 #include "injector.h"
 #include "log.h"
+#include "rights.h"
 
 static const char help[] =
 	"Usage: ksmd-plus-injector [--single-calls]\n"
@@ -71,8 +72,8 @@ static void protect(const struct root *root)
 			    errno);
 	if (file_write(root->proc, "self/oom_score_adj", "-1000") < 0)
 		log_debug("Cannot lower my oom_score_adj, ignoring");
-	if (rights_close() < 0 || rights_bound(INJECTOR_RIGHTS) < 0 ||
-	    rights_keep(INJECTOR_RIGHTS) < 0)
+	if (rights_close() < 0 || rights_bound(RIGHTS_INJECTOR) < 0 ||
+	    rights_keep(RIGHTS_INJECTOR) < 0)
 		log_warning("Cannot give up rights, ignoring");
 }
 

@@ -2,7 +2,6 @@
 #include "keeper.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +15,8 @@
 #include <ksmd-plus/inject.h>
 
 #include "cleanup.h"
-#include "injector.h"
-#include "rights.h"
 #include "launch.h"
+#include "rights.h"
 
 /* An exec takes milliseconds; on a machine that swaps, some seconds. */
 #define ANSWER_SEC 10
@@ -80,8 +78,8 @@ static void keep(int socket, const char *path)
 	prctl(PR_SET_NAME, "ksmd-plus-keep");
 	if (dup2(socket, INJECT_FD) < 0 ||
 	    syscall(SYS_close_range, INJECT_FD + 1, ~0U, 0) < 0 ||
-	    rights_bound(INJECTOR_RIGHTS_AT_START) ||
-	    rights_keep(INJECTOR_RIGHTS_AT_START))
+	    rights_bound(RIGHTS_INJECTOR_AT_START) ||
+	    rights_keep(RIGHTS_INJECTOR_AT_START))
 		_exit(EXIT_FAILURE);
 	do {
 		n = recv(INJECT_FD, &byte, sizeof(byte), 0);

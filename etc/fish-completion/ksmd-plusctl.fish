@@ -46,7 +46,8 @@ complete -c ksmd-plusctl -n __fish_use_subcommand -l json -d 'print JSON'
 complete -c ksmd-plusctl \
     -n '__fish_seen_subcommand_from status list explain plan doctor' \
     -l json -d 'print JSON'
-complete -c ksmd-plusctl -n '__fish_seen_subcommand_from explain plan' \
+complete -c ksmd-plusctl \
+    -n '__fish_seen_subcommand_from explain plan doctor' \
     -l config -r -F -d 'the configuration'
 complete -c ksmd-plusctl -n '__fish_seen_subcommand_from explain plan' \
     -a '(__fish_complete_pids)'

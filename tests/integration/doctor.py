@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -18,6 +19,7 @@ import threading
 import time
 from pathlib import Path
 
+import frames
 import harness
 import pid1
 from harness import check, skip
@@ -403,6 +405,81 @@ def names_no_writer_raw(t):
         thread.join()
 
 
+def counts_what_domains_share(t):
+    """By frame, once it is merged: two domains that hold the same duplicates
+    twice each, and what each has for itself."""
+    harness.need_ksm()
+    sections = "".join(f"[target {name}]\nexe = {t.folder}/{name}\n"
+                       f"mode = selective\ndomain = {name}\n"
+                       for name in ("one", "two"))
+    config = sections + "[target others]\ncomm = *\nmode = exclude\n"
+    targets = {}
+    for name in ("one", "two"):
+        shutil.copy(harness.BUILD / "tests/targets/dup", t.folder / name)
+        own = ["--seed", "1"], ["--seed", "2" if name == "one" else "3"]
+        targets[name] = [
+            t.own(harness.Target([str(t.folder / name), "--id", str(i),
+                                  "--size", "8", *seed]))
+            for seed in own for i in range(2)]
+    found = doctor()[0]
+    check("domains" not in found, f"{found}")
+    daemon = t.daemon(config)
+    args = ("--config", str(daemon.config))
+    env = {"RUNTIME_DIRECTORY": str(daemon.run_dir)}
+
+    def merged():
+        return [sum(p.ksm_stat()["ksm_merging_pages"] for p in targets[name])
+                for name in ("one", "two")]
+    harness.wait_for(lambda: min(merged()) > 4 * 400, 60, "all merged")
+    daemon.ctl("pause")
+    harness.wait_for(lambda: daemon.status()["state"] == "paused", 30, "rest")
+
+    def overlap():
+        """What doctor counts, its finding, and what we count."""
+        found = doctor(*args, env=env)[0]["domains"]
+        told = re.search(r"(\d+) merged page", found["finding"])
+        one, two = (frames.mapped([p.pid for p in targets[name]])
+                    for name in ("one", "two"))
+        print(f"# {found['finding']} {len(one & two)} by pagemap", flush=True)
+        return int(told[1]) if told else 0, found, len(one & two)
+    told, found, counted = overlap()
+    check(counted > 400 and abs(told - counted) < 16, f"not {counted}")
+    check(found["level"] == "note" and "one for the machine" in
+          found["finding"] and "exclude" in found["remedy"], f"{found}")
+    for target in targets["two"][:2]:   # those that hold the same as one's
+        target.stop()
+    targets["two"] = targets["two"][2:]
+    told, found, counted = overlap()
+    check(counted < 100 and abs(told - counted) < 16, f"not {counted}")
+
+
+def finds_faults_of_the_configuration(t):
+    """As a finding, with the first of them made harmless."""
+    config = t.folder / "broken.conf"
+    config.write_text("[scan]\ncpu_limit = \x1b[31m\nnothing = 1\n")
+    found = doctor("--config", str(config))[0]["configuration"]
+    check(found["level"] == "warning" and "--check-config" in found["remedy"],
+          f"{found}")
+    check("2 faults: " in found["finding"] and "broken.conf:2: " in
+          found["finding"], f"{found}")
+    check("\x1b" not in found["finding"], f"{found}")
+    config.write_text("[scan]\ncpu_limit = 10%\n")
+    check("configuration" not in doctor("--config", str(config))[0], "fault")
+
+
+def knows_what_the_daemon_lacks(t):
+    """One that was started with less, by hand as in a container."""
+    harness.need_ksm()
+    for name, level, part in (("sys_admin", "problem", "cannot be read"),
+                              ("sys_nice", "warning", "injector")):
+        daemon = t.daemon(under=("setpriv", f"--bounding-set=-{name}", "--"))
+        env = {"RUNTIME_DIRECTORY": str(daemon.run_dir)}
+        found = expect("daemon-rights", level, f"CAP_{name.upper()}:", part,
+                       "--cap-add", "CapabilityBoundingSet=", env=env)
+        check(found["finding"].count("CAP_") == 1, f"{found}")
+        check(daemon.terminate() == 0, "its end")
+
+
 def tells_of_the_daemon(t):
     harness.need_ksm()
     targets = [t.target("dup", "--id", str(i), "--size", "16")
@@ -410,6 +487,7 @@ def tells_of_the_daemon(t):
     daemon = t.daemon()
     env = {"RUNTIME_DIRECTORY": str(daemon.run_dir)}
     expect("daemon", "ok", "is running", env=env)
+    expect("daemon-rights", "ok", "and its injector have", env=env)
     harness.wait_for(lambda: daemon.status()["pages_saved"] > 1000, 60,
                      "merging")
     expect("knobs", "ok", env=env, watch="300ms")
@@ -433,4 +511,6 @@ harness.run(is_well_formed, agrees_with_the_kernel, leaves_ksm_alone,
             sees_hidden_files, sees_settings, sees_a_read_only_sys,
             sees_a_kernel_without_ksm, misses_capabilities, sees_containers,
             names_other_managers, asks_systemd, sees_who_writes_knobs,
-            names_no_writer_raw, tells_of_the_daemon, needs=need_root)
+            names_no_writer_raw, counts_what_domains_share,
+            finds_faults_of_the_configuration, knows_what_the_daemon_lacks,
+            tells_of_the_daemon, needs=need_root)

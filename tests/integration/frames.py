@@ -69,6 +69,14 @@ def saved(whole=(), registered=()):
     return sum(counts.values()), len(counts) - (zero in counts)
 
 
+def mapped(pids):
+    """The frames of what the processes have registered, but for the zero
+    page."""
+    found = {frame for pid in pids for neighbours in pages(pid, True)
+             for _, frame in neighbours}
+    return found - {zero_frame()}
+
+
 def each(whole, registered):
     yield from ((pid, False) for pid in whole)
     yield from ((pid, True) for pid in registered)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "rights.h"
 
 static const struct doctor_facts fine = {
 	.kernel = {
@@ -47,6 +48,7 @@ static const struct doctor_facts fine = {
 	},
 	.root = true,
 	.capabilities = UINT64_MAX,
+	.bounding = UINT64_MAX,
 	.page_size = 4096,
 	.daemon = DAEMON_UP,
 	.hints = { .hook = HOOK_FENTRY, .uring = true },
@@ -520,6 +522,65 @@ static void reads_of_files(void **state)
 	assert_non_null(strstr(find("hints")->finding, "Not probed"));
 }
 
+static void capabilities_of_the_daemon(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	examine(&f);
+	assert_null(find("daemon-rights"));
+	f.daemon_rights = (struct doctor_rights){ true, RIGHTS_LOOP };
+	expect(&f, "daemon-rights", DOCTOR_OK, "has");
+	f.injector_rights = (struct doctor_rights){ true, RIGHTS_INJECTOR };
+	expect(&f, "daemon-rights", DOCTOR_OK, "and its injector have");
+	f.injector_rights.effective &= ~RIGHT(CAP_SYS_NICE);
+	expect(&f, "daemon-rights", DOCTOR_WARNING,
+	       "injector, lacks CAP_SYS_NICE: ");
+	f.injector_rights.effective = 0;
+	expect(&f, "daemon-rights", DOCTOR_PROBLEM,
+	       "injector, lacks CAP_SYS_PTRACE CAP_SYS_ADMIN "
+	       "CAP_DAC_READ_SEARCH CAP_SYS_NICE CAP_IPC_LOCK: ");
+	f.injector_rights.known = false;
+	f.daemon_rights.effective &= ~RIGHT(CAP_SYS_ADMIN);
+	expect(&f, "daemon-rights", DOCTOR_PROBLEM, "lacks CAP_SYS_ADMIN: ");
+}
+
+static void domains_share(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	examine(&f);
+	assert_null(find("domains"));
+	f.domains = true;
+	expect(&f, "domains", DOCTOR_NOTE, "cannot be counted");
+	f.overlap = (struct overlap){ .known = true, .exact = true };
+	expect(&f, "domains", DOCTOR_OK, "No merged page");
+	f.overlap.frames = 1;
+	expect(&f, "domains", DOCTOR_NOTE, "1 merged page (4 KiB)");
+	f.overlap.frames = 1000;
+	f.overlap.exact = false;
+	expect(&f, "domains", DOCTOR_NOTE,
+	       "Up to 1000 merged pages (4000 KiB)");
+	f.root = false;
+	f.overlap.known = false;
+	examine(&f);
+	assert_non_null(strstr(find("domains")->finding, "needs root"));
+}
+
+static void faults_of_the_configuration(void **state)
+{
+	struct doctor_facts f = fine;
+
+	(void)state;
+	examine(&f);
+	assert_null(find("configuration"));
+	f.n_faults = 1;
+	strcpy(f.fault, "a.conf:3: Nonsense.");
+	expect(&f, "configuration", DOCTOR_WARNING,
+	       "1 fault: a.conf:3: Nonsense.");
+}
+
 static void levels_have_names(void **state)
 {
 	(void)state;
@@ -559,6 +620,9 @@ int main(void)
 		cmocka_unit_test(large_pages),
 		cmocka_unit_test(the_daemon),
 		cmocka_unit_test(reads_of_files),
+		cmocka_unit_test(capabilities_of_the_daemon),
+		cmocka_unit_test(domains_share),
+		cmocka_unit_test(faults_of_the_configuration),
 		cmocka_unit_test(levels_have_names),
 	};
 
