@@ -263,7 +263,7 @@ $(addprefix $(B)/tests/fuzz/,accel proc request unit): LDFLAGS += \
 	$(subst $() ,,$(TREE_WRAPS))
 
 # These parse what ksmd-plusctl alone reads.
-$(addprefix $(B)/tests/fuzz/,ksmtuned unit): $(B)/%: %.c \
+$(addprefix $(B)/tests/fuzz/,client ksmtuned unit): $(B)/%: %.c \
 		$(call layer_archives,ctl)
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -334,6 +334,12 @@ fuzzers:
 		SAN=-fsanitize=address,undefined,fuzzer-no-link \
 		FUZZ_CFLAGS="-fsanitize=fuzzer -DFUZZ_LIBFUZZER" fuzz-tests
 
+# And with counters of lines, for what the inputs that were found reach.
+.PHONY: fuzz-lines
+fuzz-lines:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz-lines CC=clang \
+		SAN="-fprofile-instr-generate -fcoverage-mapping" fuzz-tests
+
 # --- what people call ------------------------------------------------------
 
 .DEFAULT_GOAL := all
@@ -365,7 +371,8 @@ help:
 	@echo "              (MATRIX=running: on this one alone; hours; as root)"
 	@echo "make soak     half an hour of processes that come and go (as root)"
 	@echo "make faults   let every call to the system fail once (as root)"
-	@echo "make fuzz     FUZZ_SECONDS (60) of any input for each parser"
+	@echo "make fuzz     FUZZ_SECONDS (60) of any input for each parser,"
+	@echo "              or FUZZ_RUNS=N of them"
 	@echo "make killstorm  kill it KILLS (5000) times at any moment (as root)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "BPF=no with any of them: no hints from reads of files, no libbpf"
@@ -439,8 +446,11 @@ faults: deps-build deps-demo
 
 .PHONY: fuzz
 fuzz: deps-build deps-test
-	@$(MAKE) --no-print-directory $(PARALLEL) fuzzers
-	@KSMD_PLUS_BUILD=$(B) FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/fuzz/run
+	$(call need,llvm)
+	@$(MAKE) --no-print-directory $(PARALLEL) fuzzers fuzz-lines
+	@KSMD_PLUS_BUILD=$(B) FUZZ_RUNS=$(FUZZ_RUNS) \
+		FUZZ_SECONDS=$(or $(FUZZ_SECONDS),$(if $(FUZZ_RUNS),,60)) \
+		tests/fuzz/run
 
 .PHONY: killstorm
 killstorm: deps-build deps-demo

@@ -25,11 +25,33 @@
 static unsigned int n_calls, n_clients;
 static char folder[64];
 
+/* Something in every list. */
+static const struct daemon_status status = {
+	.engine = "cpu",
+	.hints = "none",
+	.targets = &(struct target_status){ .name = "t", .mode = "m" },
+	.n_targets = 1,
+	.warnings = &(struct warning){ .name = "busy" },
+	.n_warnings = 1,
+	.counters = { { .name = "n" } },
+	.n_counters = 1,
+	.numa = {
+		.policy = "fair",
+		.activity = "none",
+		.nodes = &(struct numa_node_status){ .node = 1 },
+		.n_nodes = 1,
+		.processes = &(struct numa_process_status){
+			.activity = "none",
+		},
+		.n_processes = 1,
+	},
+};
+
 static void op_status(void *userdata, struct daemon_status *ret)
 {
 	(void)userdata;
 	n_calls++;
-	*ret = (struct daemon_status){ .engine = "cpu", .hints = "none" };
+	*ret = status;
 }
 
 static int op_list(void *userdata, const struct process_status **ret,

@@ -116,7 +116,9 @@ static void check_machine(const struct root *root)
 	memstat_read(root, &total, &available);
 	memstat_headroom(root, PID, &room);
 	memstat_resident(root);
-	ksm_read(root, &counters);
+	if (ksm_read(root, &counters) == 0)
+		ksm_profit(root, &counters);
+	ksm_copied(root);
 	ksm_max_sharing(root);
 	ksm_find_ksmd(root);
 	check_rivals(root);
@@ -143,6 +145,7 @@ static void check_nodes(const struct root *root, int dir)
 	if (dir >= 0 && home_look(topology, dir, &look) == 0) {
 		for (int i = 0; i < 64; i++)
 			assert(look.ran[i] <= 100);
+		home_policy(&home, dir);
 		home_step(&home, topology, &look, own);
 		assert(home.nodes);
 	}
