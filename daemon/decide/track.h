@@ -132,6 +132,11 @@ void track_reject(struct track *track, struct page_ref ref);
  * was rejected, and no other that was looked at had its content. */
 void track_settled(struct track *track, struct page_ref ref, bool alone);
 
+/* Reject @pages of the region that was at @base, if it still is: what has
+ * changed between the two looks. */
+void track_reject_all(struct track *track, uint32_t region, uint64_t base,
+		      const struct pagemask *pages);
+
 /* A pulse was completed; or a while has passed (TRACK_ROUND_USEC). */
 void track_pulse_done(struct track *track);
 void track_round_done(struct track *track);

@@ -112,8 +112,11 @@ static void settle_done(struct job *job, bool dropped)
 
 	merge->in_flight--;
 	j->watched->account.cpu_nsec += j->cpu_nsec;
-	if (!dropped && j->result == 0 && !j->watched->dropped)
+	if (!dropped && j->result == 0 && !j->watched->dropped) {
 		items_add(merge, j);
+		track_reject_all(merge->env.track, j->region, j->base,
+				 &j->settle.changed);
+	}
 	watched_unref(j->watched);
 	free(j);
 	if (!dropped)

@@ -226,6 +226,7 @@ static void block_settle(const struct reader *reader,
 
 		if (checksum_page(page) != settle->crc[i]) {
 			pagemask_clear(pages, i);
+			pagemask_set(&settle->changed, i);
 			continue;
 		}
 		settle->pfn[i] = pagemap_pfn(worker->pagemap[i]);
@@ -254,6 +255,7 @@ int reader_settle(const struct reader *reader, const struct process *process,
 			pagemask_clear(&pages, i);
 	memset(&settle->zero, 0, sizeof(settle->zero));
 	memset(&settle->shared, 0, sizeof(settle->shared));
+	memset(&settle->changed, 0, sizeof(settle->changed));
 	worker->used = true;
 	for (unsigned int b = 0; b < PAGEMASK_WORDS; b++) {
 		r = reader_block(process, base + b * CHECKSUM_BLOCK_BYTES,

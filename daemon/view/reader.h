@@ -76,6 +76,7 @@ int reader_block(const struct process *process, uint64_t base, uint64_t *mask,
 /* Candidates of one region, for the second look. */
 struct reader_settle {
 	struct pagemask pages; /* in: candidates; out: those that still count */
+	struct pagemask changed; /* out: those that are not what they were */
 	struct pagemask mergeable;
 	uint32_t crc[REGION_PAGES]; /* what they were at the first look */
 	uint64_t hash[REGION_PAGES];

@@ -239,6 +239,28 @@ static void test_settle_makes_duplicates_and_rejects(void **state)
 	assert_true(there);
 }
 
+static void test_what_has_changed_meanwhile_is_rejected(void **state)
+{
+	struct pagemask changed = { 0 };
+	uint32_t a = add(0x200000, 1, 0), b = add(0x400000, 2, 0);
+
+	(void)state;
+	LOOK(a, { 3, 77, READ }, { 4, 78, READ });
+	LOOK(b, { 5, 77, READ }, { 6, 78, READ });
+	assert_int_equal(taken(), 4);
+	pagemask_set(&changed, 3);
+	pagemask_set(&changed, 9); /* not known */
+	track_reject_all(track, a, 0x600000, &changed);
+	assert_false(pagemask_test(&track_region(track, a)->rejected, 3));
+	track_reject_all(track, 4711, 0x200000, &changed);
+	track_reject_all(track, a, 0x200000, &changed);
+	assert_int_equal(pagemask_count(&track_region(track, a)->rejected), 1);
+	assert_true(pagemask_test(&track_region(track, a)->rejected, 3));
+	/* with what it holds now it is as good as new */
+	LOOK(a, { 3, 79, READ }, { 4, 78, READ });
+	assert_int_equal(pagemask_count(&track_region(track, a)->rejected), 0);
+}
+
 static void test_an_alias_is_no_evidence_until_there_is_some(void **state)
 {
 	uint32_t parent = add(0x200000, 1, 0), child = add(0x200000, 2, 0);
@@ -689,6 +711,7 @@ int main(void)
 		TEST(test_candidates_come_oldest_first_and_by_whole_regions),
 		TEST(test_a_slice_has_all_copies_of_a_page),
 		TEST(test_settle_makes_duplicates_and_rejects),
+		TEST(test_what_has_changed_meanwhile_is_rejected),
 		TEST(test_an_alias_is_no_evidence_until_there_is_some),
 		TEST(test_changed_content_begins_anew),
 		TEST(test_a_page_that_is_gone_is_forgotten),

@@ -322,6 +322,8 @@ static void test_settle_keeps_what_has_not_changed(void **state)
 	assert_int_equal(pagemask_count(&settle.pages), 3);
 	assert_false(pagemask_test(&settle.pages, 2));
 	assert_false(pagemask_test(&settle.pages, 5)); /* not there */
+	assert_int_equal(pagemask_count(&settle.changed), 1);
+	assert_true(pagemask_test(&settle.changed, 2));
 	assert_int_equal(pagemask_count(&settle.zero), 1);
 	assert_true(pagemask_test(&settle.zero, 3));
 	assert_int_equal(settle.hash[1], strong_hash(&reader.key, page(1)));
