@@ -37,50 +37,40 @@ struct counts {
 	uint64_t seen;
 };
 
-static uint64_t count_and(const struct pagemask *a, const struct pagemask *b)
+/* How many of @left are in @of; those are left no more. */
+static uint64_t take(struct pagemask *left, const struct pagemask *of)
 {
-	struct pagemask both;
+	uint64_t n = 0;
 
-	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
-		both.words[i] = a->words[i] & b->words[i];
-	return pagemask_count(&both);
+	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++) {
+		n += (uint64_t)__builtin_popcountll(left->words[i] &
+						    of->words[i]);
+		left->words[i] &= ~of->words[i];
+	}
+	return n;
 }
 
-/* Pages without any verdict: nobody else has their content. */
-static uint64_t count_alone(const struct region *r)
-{
-	struct pagemask alone;
-
-	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
-		alone.words[i] = r->known.words[i] &
-				 ~(r->merged.words[i] | r->candidate.words[i] |
-				   r->duplicate.words[i] |
-				   r->rejected.words[i] | r->failed.words[i]);
-	return pagemask_count(&alone);
-}
-
+/* Each page counts once, by what says most; whoever has no verdict is alone
+ * with its content. */
 static void region_count(const struct watched *w, const struct region *r,
 			 struct counts *c)
 {
-	struct pagemask eligible, mergeable;
-	uint64_t duplicates = pagemask_count(&r->duplicate);
-	uint64_t registered, alone = count_alone(r);
+	enum reason unregistered = planning_is_held(r->huge, &r->duplicate)
+					   ? REASON_HUGE_HELD
+					   : REASON_NOT_ENROLLED;
+	struct pagemask left = r->known, eligible, registered;
 
-	reader_masks(&w->vmas, r->base, &eligible, &mergeable);
-	registered = count_and(&r->duplicate, &mergeable);
-	c->by[REASON_WAITS_FOR_PULSE] += registered;
-	c->by[planning_is_held(r->huge, &r->duplicate) ? REASON_HUGE_HELD
-						       : REASON_NOT_ENROLLED] +=
-		duplicates - registered;
-	c->by[REASON_MERGED] += pagemask_count(&r->merged);
-	c->by[REASON_CANDIDATES] += pagemask_count(&r->candidate);
-	c->by[REASON_VOLATILE] += pagemask_count(&r->rejected);
-	c->by[REASON_EXTRA_REFERENCES] += pagemask_count(&r->failed);
-	c->by[REASON_NO_TWIN] += alone;
-	c->seen += duplicates + pagemask_count(&r->merged) +
-		   pagemask_count(&r->candidate) +
-		   pagemask_count(&r->rejected) + pagemask_count(&r->failed) +
-		   alone;
+	c->seen += pagemask_count(&left);
+	reader_masks(&w->vmas, r->base, &eligible, &registered);
+	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
+		registered.words[i] &= r->duplicate.words[i];
+	c->by[REASON_MERGED] += take(&left, &r->merged);
+	c->by[REASON_WAITS_FOR_PULSE] += take(&left, &registered);
+	c->by[unregistered] += take(&left, &r->duplicate);
+	c->by[REASON_EXTRA_REFERENCES] += take(&left, &r->failed);
+	c->by[REASON_CANDIDATES] += take(&left, &r->candidate);
+	c->by[REASON_VOLATILE] += take(&left, &r->rejected);
+	c->by[REASON_NO_TWIN] += pagemask_count(&left);
 }
 
 static void count(const struct track *track, const struct watched *w,
