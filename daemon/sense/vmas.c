@@ -48,6 +48,7 @@ struct parse {
 	size_t flag; /* the first of no_flags[]; their number: none */
 	uint64_t anonymous; /* bytes */
 	uint64_t swapped;
+	uint64_t hugetlb; /* not a part of Rss */
 };
 
 /* Where what was parsed goes; either may be NULL. */
@@ -114,7 +115,7 @@ static void classify(const struct parse *p, struct vma_classes *classes)
 	enum reason reason = parse_reason(p);
 
 	if (reason) {
-		class_add(classes, reason, p, p->vma.rss);
+		class_add(classes, reason, p, p->vma.rss + p->hugetlb);
 		return;
 	}
 	if (p->swapped)
@@ -178,6 +179,9 @@ static void line_parse(const char *line, struct parse *p)
 		p->anonymous = kib_parse(line + 10);
 	} else if (!strncmp(line, "Swap:", 5)) {
 		p->swapped = kib_parse(line + 5);
+	} else if (!strncmp(line, "Shared_Hugetlb:", 15) ||
+		   !strncmp(line, "Private_Hugetlb:", 16)) {
+		p->hugetlb += kib_parse(strchr(line, ':') + 1);
 	} else if (!strncmp(line, "AnonHugePages:", 14)) {
 		p->vma.huge = kib_parse(line + 14);
 	} else if (!strncmp(line, "THPeligible:", 12)) {

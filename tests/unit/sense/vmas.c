@@ -429,7 +429,12 @@ static void classes_by_part(void **state)
 		      "VmFlags: rd wr mr mw me ac\n"
 		      "30000-40000 rw-p 00000000 00:00 0 \n"
 		      "Rss:                   0 kB\n"
-		      "VmFlags: rd wr mr mw me ac\n";
+		      "VmFlags: rd wr mr mw me ac\n"
+		      "200000-600000 rw-p 00000000 00:10 9 /anon_hugepage\n"
+		      "Rss:                   0 kB\n"
+		      "Shared_Hugetlb:        0 kB\n"
+		      "Private_Hugetlb:    2048 kB\n"
+		      "VmFlags: rd wr mr mw me de ht\n";
 	struct vma_classes c;
 
 	(void)state;
@@ -438,6 +443,28 @@ static void classes_by_part(void **state)
 	assert_int_equal(c.by[REASON_CANDIDATE].resident, 12 << 10);
 	assert_int_equal(c.by[REASON_SWAPPED].resident, 8 << 10);
 	assert_int_equal(c.by[REASON_EMPTY].mappings, 1);
+	assert_int_equal(c.by[REASON_HUGETLB].resident, 2 << 20);
+}
+
+/* Without a name, readable and writable: its flag alone tells it apart. */
+static void test_a_shadow_stack(void **state)
+{
+	char text[] = "7f0000000000-7f0000800000 rw-p 00000000 00:00 0 \n"
+		      "Size:               8192 kB\n"
+		      "KernelPageSize:        4 kB\n"
+		      "MMUPageSize:           4 kB\n"
+		      "Rss:                   8 kB\n"
+		      "Private_Dirty:         8 kB\n"
+		      "Anonymous:             8 kB\n"
+		      "THPeligible:           0\n"
+		      "VmFlags: rd wr mr mw me ac sd ss \n";
+	struct vma_classes c;
+
+	(void)state;
+	assert_int_equal(parse(text), 0);
+	assert_int_equal(vmas_parse_classes(text, &c), 0);
+	assert_int_equal(c.by[REASON_SHADOW_STACK].resident, 8 << 10);
+	assert_int_equal(c.by[REASON_CANDIDATE].mappings, 0);
 }
 
 int main(void)
@@ -446,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(classes_by_flag),
 		TEST(classes_by_part),
+		TEST(test_a_shadow_stack),
 		TEST(test_a_private_mapping_is_taken_in),
 		TEST(test_each_flag_that_keeps_us_away),
 		TEST(test_which_headers_are_left_alone),
