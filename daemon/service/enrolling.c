@@ -129,6 +129,17 @@ static bool may_enrol(const struct watched *w, uint64_t now)
 		(w->mode == MODE_WHOLE && !w->whole_done));
 }
 
+/* What has kept it from being enrolled is of no interest any more, unless there
+ * were duplicates and only no room for their ranges. */
+static void nothing_left(struct watched *w)
+{
+	w->retry_usec = 0;
+	if (w->wanted_pages)
+		return;
+	w->last = INJECT_REASON_NONE;
+	w->error = 0;
+}
+
 /* Submit what is wanted of @w, or let it wait: a retry that is due and finds
  * nothing to do any more would be due for ever. */
 static int process_enrol(struct enrolling *e, struct watched *w, uint64_t now,
@@ -152,7 +163,7 @@ static int process_enrol(struct enrolling *e, struct watched *w, uint64_t now,
 	if (r)
 		retry_later(w, now);
 	else if (!submit)
-		w->retry_usec = 0;
+		nothing_left(w);
 	vec_free(&ranges);
 	return r;
 }
