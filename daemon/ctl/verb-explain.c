@@ -4,6 +4,7 @@
  */
 #include "ctl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "choose.h"
@@ -44,17 +45,44 @@ static void daemon_add(sd_bus *bus, const struct client_list *list,
 	_cleanup_(client_reasons_clear) struct client_reasons reasons = { 0 };
 	uint32_t pid = (uint32_t)e->chosen.id.pid;
 
+	bool known = false;
+
 	for (size_t i = 0; i < list->n; i++) {
 		if (list->v[i].pid != pid)
 			continue;
+		known = true;
 		utf8_clean(list->v[i].rule, e->rule, sizeof(e->rule));
 		utf8_clean(list->v[i].mode, e->mode, sizeof(e->mode));
 	}
+	/* it is new, or the daemon is paused */
+	if (!known && e->chosen.mode != MODE_EXCLUDE)
+		explain_add(&e->rows, REASON_NOT_LOOKED_AT, 0, "");
 	if (client_explain(bus, pid, &reasons) < 0)
 		return;
 	for (size_t i = 0; i < reasons.n; i++)
 		explain_add(&e->rows, reasons.v[i].reason, reasons.v[i].pages,
 			    reasons.v[i].detail);
+}
+
+/* Knobs that somebody else has written, and that the daemon leaves alone. */
+static void foreign_add(const struct client_status *status,
+			struct explain_rows *host)
+{
+	char text[96];
+	size_t len = 0;
+
+	for (size_t i = 0; i < status->n_warnings; i++) {
+		const char *sentence = status->warnings[i].sentence;
+
+		if (strcmp(status->warnings[i].name, "knob-foreign") ||
+		    len >= sizeof(text))
+			continue;
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"%s%.*s", len ? ", " : "it has set ",
+					(int)strcspn(sentence, " "), sentence);
+	}
+	if (len)
+		explain_add(host, REASON_OTHER_MANAGER, 0, text);
 }
 
 static void ask_daemon(const struct ctl *ctl, struct explanation *e)
@@ -72,6 +100,7 @@ static void ask_daemon(const struct ctl *ctl, struct explanation *e)
 	e->daemon = true;
 	if (!strcmp(status.state, "paused"))
 		explain_add(&e->host, REASON_PAUSED, 0, "");
+	foreign_add(&status, &e->host);
 	for (size_t i = 0; i < e->processes.n; i++)
 		daemon_add(bus, &list, &e->processes.v[i]);
 }
