@@ -54,11 +54,11 @@ static void daemon_add(sd_bus *bus, const struct client_list *list,
 		utf8_clean(list->v[i].rule, e->rule, sizeof(e->rule));
 		utf8_clean(list->v[i].mode, e->mode, sizeof(e->mode));
 	}
-	/* it is new, or the daemon is paused */
-	if (!known && e->chosen.mode != MODE_EXCLUDE)
-		explain_add(&e->rows, REASON_NOT_LOOKED_AT, 0, "");
 	if (client_explain(bus, pid, &reasons) < 0)
 		return;
+	/* it is new, or the daemon is paused */
+	if (!known && !reasons.n && e->chosen.mode != MODE_EXCLUDE)
+		explain_add(&e->rows, REASON_NOT_LOOKED_AT, 0, "");
 	for (size_t i = 0; i < reasons.n; i++)
 		explain_add(&e->rows, reasons.v[i].reason, reasons.v[i].pages,
 			    reasons.v[i].detail);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include <ksmd-plus/journal.h>
+#include <ksmd-plus/reasons.h>
 
 #include "accounts.h"
 #include "clock.h"
@@ -15,6 +16,8 @@
 /* The one in progress, which may be over at once, and a whole one. */
 #define RELEASE_PASSES 2U
 
+#define HELD_REASON (reason_text(REASON_KEEPS_BREAKING)->name)
+
 static void say_held(const struct watched *w)
 {
 	const struct worth *worth = &w->account.worth;
@@ -25,6 +28,7 @@ static void say_held(const struct watched *w)
 		LOG_FIELDS(LOG_NUMBER("PID", w->process.id.pid),
 			   LOG_TEXT("COMM", w->facts.comm),
 			   LOG_TEXT("TARGET", w->target),
+			   LOG_TEXT("REASON", HELD_REASON),
 			   LOG_NUMBER("PAGES_BROKEN", (uint64_t)worth->broken),
 			   LOG_NUMBER("HOLD_USEC", worth_hold_usec(worth))),
 		"%s (pid %d) writes again what is merged: nothing new of it is enrolled for %" PRIu64
@@ -39,6 +43,7 @@ static void say_target_held(const struct accounts_group *g)
 	log_event_limited(
 		LOG_NOTICE, JOURNAL_TARGET_HELD,
 		LOG_FIELDS(LOG_TEXT("TARGET", g->name),
+			   LOG_TEXT("REASON", HELD_REASON),
 			   LOG_NUMBER("PAGES_BROKEN",
 				      (uint64_t)g->worth.broken),
 			   LOG_NUMBER("HOLD_USEC", worth_hold_usec(&g->worth))),

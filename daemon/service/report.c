@@ -459,4 +459,7 @@ void report_explain(struct report *report, uint32_t pid,
 		if (list[i] && (uint32_t)list[i]->process.id.pid == pid)
 			*ret_n = explaining_rows(report->env.track, list[i],
 						 report->reasons);
+	if (!*ret_n && watch_is_denied(report->env.watch, (pid_t)pid))
+		report->reasons[(*ret_n)++] =
+			(struct reason_status){ REASON_PERMISSION, 0, "" };
 }

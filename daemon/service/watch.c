@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <ksmd-plus/journal.h>
+#include <ksmd-plus/reasons.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -173,6 +174,14 @@ void watch_set_asked(struct watch *watch, watch_ask_fn is_ours,
 	watch->is_adopted = is_adopted;
 }
 
+bool watch_is_denied(const struct watch *watch, pid_t pid)
+{
+	for (size_t i = 0; i < watch->seen.n; i++)
+		if (watch->seen.v[i].id.pid == pid)
+			return watch->seen.v[i].denied;
+	return false;
+}
+
 struct watched *const *watch_list(const struct watch *watch, size_t *ret_n)
 {
 	*ret_n = watch->list.n;
@@ -303,9 +312,12 @@ static bool is_unchanged(const struct watch *watch, const struct watched *w,
 
 static void say_denied(const struct seen *seen, int error)
 {
+	const char *reason = reason_text(REASON_PERMISSION)->name;
+
 	log_event_limited(LOG_WARNING, JOURNAL_PROCESS_DENIED,
 			  LOG_FIELDS(LOG_NUMBER("PID", seen->id.pid),
-				     LOG_TEXT("COMM", seen->comm)),
+				     LOG_TEXT("COMM", seen->comm),
+				     LOG_TEXT("REASON", reason)),
 			  "May not look into %s (pid %d): %s", seen->comm,
 			  seen->id.pid, strerror(error));
 }

@@ -143,6 +143,9 @@ void watch_judge_again(struct watch *watch);
 /* Walk /proc now. 0 or negative errno (-ENOMEM, or /proc cannot be read). */
 int watch_walk(struct watch *watch, uint64_t now_usec);
 
+/* The kernel keeps us out of it: it is named, and not watched. */
+bool watch_is_denied(const struct watch *watch, pid_t pid);
+
 /* All that are watched: a dense array with NULLs. */
 struct watched *const *watch_list(const struct watch *watch, size_t *ret_n);
 

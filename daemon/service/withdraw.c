@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "enrol.h"
+#include "explaining.h"
 #include "ledger.h"
 #include "log.h"
 #include "memstat.h"
@@ -81,12 +82,14 @@ static void say_left(const struct watched *w,
 	const char *why = outcome->reason  ? inject_reason_name(outcome->reason)
 			  : outcome->error ? strerror(outcome->error)
 					   : "no time was left";
+	enum reason reason = explaining_of_inject(outcome->reason);
 
 	log_event_limited(
 		LOG_WARNING, JOURNAL_MARKS_LEFT,
 		LOG_FIELDS(LOG_NUMBER("PID", w->process.id.pid),
 			   LOG_TEXT("COMM", w->facts.comm),
-			   LOG_TEXT("REASON", why)),
+			   LOG_TEXT("REASON",
+				    reason ? reason_text(reason)->name : why)),
 		"The marks of %s (pid %d) could not be taken back (%s); its merged pages stay merged",
 		w->facts.comm, w->process.id.pid, why);
 }
