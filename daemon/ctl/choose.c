@@ -151,6 +151,21 @@ static int walk(const struct root *root, const struct config *config,
 	return 0;
 }
 
+/* Of a process that is about to end, and of one whose first thread has ended,
+ * /proc shows next to nothing. */
+static void say_missing(const struct root *root, pid_t pid)
+{
+	char path[16];
+
+	snprintf(path, sizeof(path), "%d", pid);
+	if (faccessat(root->proc, path, F_OK, 0) == 0)
+		log_error(
+			"Process %d shows no memory: its first thread has ended.",
+			pid);
+	else
+		log_error("There is no process %d.", pid);
+}
+
 int choose(const struct root *root, const struct config *config,
 	   const struct choice *choice, struct chosen_vec *ret)
 {
@@ -167,7 +182,7 @@ int choose(const struct root *root, const struct config *config,
 		if (ret->n &&
 		    bsearch(&key, ret->v, ret->n, sizeof(key), chosen_compare))
 			continue;
-		log_error("There is no process %d.", key.id.pid);
+		say_missing(root, key.id.pid);
 		n_missing++;
 	}
 	return n_missing;

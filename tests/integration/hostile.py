@@ -166,6 +166,8 @@ def filters_and_oddities(t):
         Kind("hidden", expect="unlisted"),
         Kind("leaderless", expect="unlisted"),
         Kind("dispatch", expect="uses syscall user dispatch"),
+        Kind("blocked", "--call", "connect", expect="has no thread"),
+        Kind("novdso", "--text", "hidden", expect="No system call"),
         Kind("vast"), Kind("family")])
 
 

@@ -248,16 +248,21 @@ static int call_accept(void)
 	return accept(w.fd, NULL, NULL);
 }
 
-static void wake_connect(struct target *t)
+/* A descriptor, if it does not fail. */
+static int connect_to_listener(int flags)
 {
 	struct sockaddr_un sa;
 	socklen_t len = sizeof(sa);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | flags, 0);
 
-	(void)t;
 	getsockname(w.fd, (struct sockaddr *)&sa, &len);
-	connect(fd, (struct sockaddr *)&sa, len);
-	close(fd);
+	return connect(fd, (struct sockaddr *)&sa, len) < 0 ? -1 : fd;
+}
+
+static void wake_connect(struct target *t)
+{
+	(void)t;
+	close(connect_to_listener(SOCK_NONBLOCK));
 }
 
 static void make_word(void)

@@ -2,8 +2,9 @@
 /*
  * classes - one mapping of each kind that merges or does not
  *
- * Each holds CLASS_BYTES. After "ready" it prints "made NAME" for each that is
- * possible here, by its name in <ksmd-plus/reasons.h>, and "all".
+ * Each holds CLASS_BYTES, but for those that somebody else hands out. After
+ * "ready" it prints "made NAME" for each that is possible here, by its name in
+ * <ksmd-plus/reasons.h>, or "not NAME WHY", and "all".
  * --pinned yes: all pages of its memory are held by a pipe, so that the kernel
  * cannot merge them.
  */
@@ -20,7 +21,16 @@
 #define MAP_DROPPABLE 0x08
 #endif
 
+#ifndef MADV_PAGEOUT /* 5.4 */
+#define MADV_PAGEOUT 21
+#endif
+#ifndef SYS_map_shadow_stack /* 6.6 */
+#define SYS_map_shadow_stack 453
+#endif
+
 #define CLASS_BYTES (256 * PAGE_BYTES)
+#define HUGE_BYTES  (2UL << 20)
+#define IN_SWAP	    (1ULL << 62) /* of a pagemap entry */
 
 static struct target t;
 static const char untouched[CLASS_BYTES] = { 1 };
@@ -34,8 +44,10 @@ static void *map(int flags, int fd)
 
 static void made(const char *name, char *p, bool fill)
 {
-	if (!p)
+	if (!p) {
+		printf("not %s %s\n", name, strerror(errno));
 		return;
+	}
 	for (size_t i = 0; fill && i < CLASS_BYTES; i += PAGE_BYTES)
 		p[i] = (char)(i / PAGE_BYTES % 255 + 1); /* never zero */
 	printf("made %s\n", name);
@@ -83,7 +95,75 @@ static char *watched(void)
 		       : p;
 }
 
-/* The ring of a perf event: 1 + 2^n pages, of the kernel. */
+static bool is_in_swap(const char *p)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	return fd >= 0 &&
+	       pread(fd, &entry, sizeof(entry),
+		     (off_t)((uintptr_t)p / PAGE_BYTES * sizeof(entry))) ==
+		       sizeof(entry) &&
+	       entry & IN_SWAP;
+}
+
+/* NULL where there is no swap. */
+static char *swapped(void)
+{
+	char *p = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+	for (size_t i = 0; p && i < CLASS_BYTES; i += PAGE_BYTES)
+		p[i] = (char)(i / PAGE_BYTES % 255 + 1);
+	if (!p || madvise(p, CLASS_BYTES, MADV_PAGEOUT))
+		return NULL;
+	errno = ENOSPC;
+	return is_in_swap(p) && is_in_swap(p + CLASS_BYTES - PAGE_BYTES) ? p
+									 : NULL;
+}
+
+/* Filled where a page was set aside, else merely mapped. */
+static char *hugetlb(void)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
+	char *p = mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	if (p != MAP_FAILED) {
+		*p = 1;
+		return p;
+	}
+	p = mmap(NULL, HUGE_BYTES, PROT_READ | PROT_WRITE,
+		 flags | MAP_NORESERVE, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* By whoever wants one; to use it is another matter. */
+static char *shadow_stack(void)
+{
+	long p = syscall(SYS_map_shadow_stack, 0, CLASS_BYTES, 0);
+
+	return p < 0 ? NULL : (char *)p;
+}
+
+/* The kernel's own memory: the ring of asynchronous I/O. */
+static char *aio_ring(void)
+{
+	unsigned long context = 0;
+
+	return syscall(SYS_io_setup, 8, &context) ? NULL : (char *)context;
+}
+
+/* Memory of the machine (VM_IO), which is not read here. */
+static char *firmware(void)
+{
+	int fd = open("/dev/mem", O_RDONLY | O_CLOEXEC);
+	void *p = fd < 0 ? MAP_FAILED
+			 : mmap(NULL, 64 << 10, PROT_READ, MAP_SHARED, fd,
+				0xf0000);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Or the ring of a perf event: 1 + 2^n pages, of the kernel. */
 static char *device(void)
 {
 	struct perf_event_attr attr = {
@@ -92,12 +172,17 @@ static char *device(void)
 		.config = PERF_COUNT_SW_DUMMY,
 		.exclude_kernel = 1,
 	};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+	char *memory = firmware();
+	int fd = memory ? -1
+			: (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+				       0);
 	void *p = fd < 0 ? MAP_FAILED
 			 : mmap(NULL, 2 * PAGE_BYTES, PROT_READ | PROT_WRITE,
 				MAP_SHARED, fd, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (memory)
+		return memory;
+	return p == MAP_FAILED ? aio_ring() : p;
 }
 
 /* Constants of the program, read and never written to. */
@@ -115,13 +200,9 @@ static void make_all(void)
 	made("candidate", map(MAP_PRIVATE | MAP_ANONYMOUS, -1), true);
 	made("registered", advised(MADV_MERGEABLE), true);
 	made("shared-mapping", shared(), true);
-	made("hugetlb",
-	     mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1,
-		  0) == MAP_FAILED
-		     ? NULL
-		     : (char *)1,
-	     false);
+	made("hugetlb", hugetlb(), false);
+	made("swapped", swapped(), false);
+	made("shadow-stack", shadow_stack(), false);
 	made("locked", locked(), true);
 	made("wipe-on-fork", advised(MADV_WIPEONFORK), true);
 	made("do-not-dump", advised(MADV_DONTDUMP), true);

@@ -5,7 +5,8 @@
  * Each page of the first half of its memory has a twin in the second half.
  * Whenever an eighth of a sample of its pages is on shared frames, all are
  * written anew: other contents, twins as before; then it prints "written N".
- * After SIGUSR1 it writes no more.
+ * After SIGUSR1 it writes no more. --always yes: it writes all anew again and
+ * again, merged or not, and says nothing.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -70,20 +71,26 @@ static void on_calm(int number)
 
 int main(int argc, char **argv)
 {
+	struct target_option option = { "always", "yes or no", "no" };
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+	bool always;
 
 	if (pagemap < 0)
 		err(TARGET_SKIP, "/proc/self/pagemap");
 	target_options(&t, argc, argv,
-		       "Write pages as soon as they are merged.", NULL, 0);
+		       "Write pages as soon as they are merged.", &option, 1);
+	always = !strcmp(option.value, "yes");
 	signal(SIGUSR1, on_calm);
 	target_ready(&t, NULL);
 	while (!target_stopping(&t)) {
 		target_sleep(LOOK_USEC);
-		if (calm || (epoch && !is_merged(pagemap)))
+		if (calm || (epoch && !always && !is_merged(pagemap)))
 			continue;
 		epoch++;
 		fill();
+		if (always)
+			continue;
 		printf("written %llu\n", (unsigned long long)epoch);
 		fflush(stdout);
 	}

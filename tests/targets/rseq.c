@@ -4,7 +4,8 @@
  *
  * Each thread adds to the counter of its CPU in a sequence that is long on
  * purpose: were one resumed after another thread of the same CPU has counted,
- * a count would be lost, and the sums would differ.
+ * a count would be lost, and the sums would differ. With a --spin of billions
+ * they never come out of it.
  */
 #include <pthread.h>
 #include <sys/rseq.h>
@@ -13,12 +14,12 @@
 
 #define N_THREADS 4
 #define MAX_CPUS  1024
-#define SPIN	  2000
 
 static struct target t;
 
 #ifdef __x86_64__
 static volatile uint64_t counters[MAX_CPUS];
+static uint32_t spin;
 
 /* 1 where it was counted, 0 where the sequence was broken off. */
 static unsigned int count(struct rseq *rs)
@@ -32,7 +33,7 @@ static unsigned int count(struct rseq *rs)
 		     "movq %%rax, 8(%[rs])\n"
 		     "1: movl 4(%[rs]), %%eax\n"
 		     "movq (%[counters], %%rax, 8), %%rcx\n"
-		     "movl %[spin], %%edx\n"
+		     "movl %k[spin], %%edx\n"
 		     "5: decl %%edx\n"
 		     "jnz 5b\n"
 		     "incq %%rcx\n"
@@ -44,7 +45,7 @@ static unsigned int count(struct rseq *rs)
 		     "4: jmp %l[aborted]\n"
 		     ".popsection\n"
 		     :
-		     : [rs] "r"(rs), [counters] "r"(counters), [spin] "i"(SPIN)
+		     : [rs] "r"(rs), [counters] "r"(counters), [spin] "r"(spin)
 		     : "memory", "cc", "rax", "rcx", "rdx"
 		     : aborted);
 	return 1;
@@ -66,10 +67,13 @@ static void *counts(void *arg)
 
 int main(int argc, char **argv)
 {
+	struct target_option option = { "spin", "N turns in each sequence",
+					"2000" };
 	uint64_t n[N_THREADS], done = 0, counted = 0;
 	pthread_t threads[N_THREADS];
 
-	target_options(&t, argc, argv, "Restartable sequences.", NULL, 0);
+	target_options(&t, argc, argv, "Restartable sequences.", &option, 1);
+	spin = (uint32_t)strtoul(option.value, NULL, 10);
 	if (!__rseq_size)
 		errx(TARGET_SKIP, "no restartable sequences here");
 	target_ready(&t, NULL);

@@ -4,8 +4,14 @@
  *
  * A timer sends a queued signal with a value, some thousand times a second;
  * each must arrive, once, with what it carries, while the thread computes.
+ * --switches yes: instead it gets one each time that it loses its CPU, as some
+ * profilers want it, and hence nearly whenever it was held; and its memory is in
+ * parts, so that it would have to be held several times.
  */
+#include <fcntl.h>
+#include <linux/perf_event.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include "target.h"
 
@@ -30,10 +36,50 @@ static uint64_t compute(void)
 	return x;
 }
 
+#define PART_PAGES 32
+
+/* Parts of it with a page in between that is left alone. */
+static void part_memory(void)
+{
+	size_t bytes = t.size_mib << 20, part = PART_PAGES * PAGE_BYTES;
+
+	for (size_t at = 0; at < bytes; at += part)
+		if (madvise((char *)t.memory + at, PAGE_BYTES, MADV_DONTDUMP) <
+		    0)
+			err(2, "MADV_DONTDUMP");
+}
+
+static void on_switch(int sig)
+{
+	(void)sig;
+}
+
+static void signal_switches(void)
+{
+	struct sigaction sa = { .sa_handler = on_switch,
+				.sa_flags = SA_RESTART | SA_NODEFER };
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CONTEXT_SWITCHES,
+		.sample_period = 1,
+		.wakeup_events = 1,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+			      PERF_FLAG_FD_CLOEXEC);
+
+	sigaction(SIGIO, &sa, NULL);
+	if (fd < 0 || fcntl(fd, F_SETOWN, getpid()) < 0 ||
+	    fcntl(fd, F_SETFL, O_ASYNC) < 0)
+		err(TARGET_SKIP, "perf_event_open");
+}
+
 int main(int argc, char **argv)
 {
-	struct target_option option = { "usec", "N between two signals",
-					"300" };
+	struct target_option options[] = {
+		{ "usec", "N between two signals", "300" },
+		{ "switches", "yes or no", "no" },
+	};
 	struct sigaction sa = { .sa_sigaction = on_timer,
 				.sa_flags = SA_SIGINFO | SA_RESTART };
 	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL,
@@ -43,12 +89,20 @@ int main(int argc, char **argv)
 	timer_t timer;
 
 	target_options(&t, argc, argv, "Thousands of signals a second.",
-		       &option, 1);
+		       options, 2);
+	if (!strcmp(options[1].value, "yes")) {
+		signal_switches();
+		target_ready(&t, NULL);
+		part_memory();
+		while (!target_stopping(&t))
+			compute();
+		target_end(&t);
+	}
 	target_ready(&t, NULL);
 	ev.sigev_signo = SIGRTMIN;
 	sigaction(SIGRTMIN, &sa, NULL);
-	its.it_value.tv_nsec = its.it_interval.tv_nsec = atol(option.value) *
-							 1000;
+	its.it_value.tv_nsec = its.it_interval.tv_nsec =
+		atol(options[0].value) * 1000;
 	start = target_nsec();
 	if (timer_create(CLOCK_MONOTONIC, &ev, &timer) < 0 ||
 	    timer_settime(timer, 0, &its, NULL) < 0)

@@ -13,6 +13,7 @@
  *	pagemap-scan	ioctl(PAGEMAP_SCAN), Linux 6.7
  *	process-madvise	process_madvise(2), 5.10
  *	bpf		bpf(2)
+ *	ptrace		ptrace(2): refused, as by a security module
  *	seccomp		nothing but this: who is under a filter cannot suspend
  *			those of others (PTRACE_O_SUSPEND_SECCOMP)
  *	psi		/proc/pressure
@@ -22,7 +23,7 @@
  *			the advisor, newer counters
  *
  * A filter takes away the right to suspend others' filters, too: the first
- * three are what they say and "seccomp".
+ * four are what they say and "seccomp".
  */
 #include <err.h>
 #include <errno.h>
@@ -224,6 +225,8 @@ static void take_away(const char *feature)
 		refuse(__NR_process_madvise, ENOSYS, 0);
 	else if (!strcmp(feature, "bpf"))
 		refuse(__NR_bpf, ENOSYS, 0);
+	else if (!strcmp(feature, "ptrace"))
+		refuse(__NR_ptrace, EPERM, 0);
 	else if (!strcmp(feature, "seccomp"))
 		filter((struct sock_filter[]){ RETURN(SECCOMP_RET_ALLOW) }, 1);
 	else if (!strcmp(feature, "psi"))
