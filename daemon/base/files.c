@@ -77,14 +77,7 @@ ssize_t file_read(int dirfd, const char *path, char *buf, size_t size)
 	return n;
 }
 
-int file_read_all(int dirfd, const char *path, char **ret, size_t *ret_len)
-{
-	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd_read_all(fd, ret, ret_len);
-}
-
-int fd_read_all(int fd, char **ret, size_t *ret_len)
+static int fd_read_all(int fd, char **ret, size_t *ret_len)
 {
 	_cleanup_free_ char *buf = NULL;
 	size_t cap = 16384, len = 0;
@@ -110,6 +103,13 @@ int fd_read_all(int fd, char **ret, size_t *ret_len)
 	*ret = TAKE_PTR(buf);
 	*ret_len = len;
 	return 0;
+}
+
+int file_read_all(int dirfd, const char *path, char **ret, size_t *ret_len)
+{
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd_read_all(fd, ret, ret_len);
 }
 
 int file_read_u64(int dirfd, const char *path, uint64_t *ret)

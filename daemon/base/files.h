@@ -41,8 +41,6 @@ ssize_t file_read(int dirfd, const char *path, char *buf, size_t size);
  * Return: 0 or negative errno (-EFBIG above 64 MiB).
  */
 int file_read_all(int dirfd, const char *path, char **ret, size_t *ret_len);
-/* The same of what is left to read of @fd. */
-int fd_read_all(int fd, char **ret, size_t *ret_len);
 
 /* Read a file that holds one unsigned decimal number. -EINVAL if it doesn't. */
 int file_read_u64(int dirfd, const char *path, uint64_t *ret);

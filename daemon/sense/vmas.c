@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cleanup.h"
-#include "files.h"
 
 #include <ksmd-plus/types.h>
 
@@ -37,6 +37,9 @@ static const struct {
 	{ "uw", REASON_USERFAULTFD },
 	{ "ui", REASON_USERFAULTFD },
 };
+
+/* Of the file at a time. */
+#define READ_BYTES 65536U
 
 struct parse {
 	struct vma vma;
@@ -192,27 +195,98 @@ static void line_parse(const char *line, struct parse *p)
 	}
 }
 
-static int text_parse(char *text, const struct sink *sink, size_t *ret_n_all)
+/* What is known of the file up to some line of it. */
+struct stream {
+	struct parse parse;
+	const struct sink *sink;
+	size_t n_all;
+};
+
+static int line_take(struct stream *s, const char *line)
 {
-	struct parse p = { 0 };
-	char *save = NULL;
-	size_t n_all = 0;
 	int r;
 
-	for (char *line = strtok_r(text, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save)) {
-		if (line[0] >= 'A' && line[0] <= 'Z') {
-			line_parse(line, &p);
-			continue;
-		}
-		r = parse_close(&p, sink);
+	if (line[0] >= 'A' && line[0] <= 'Z') {
+		line_parse(line, &s->parse);
+		return 0;
+	}
+	r = parse_close(&s->parse, s->sink);
+	if (r)
+		return r;
+	s->parse.open = false;
+	s->n_all += header_parse(line, &s->parse);
+	return 0;
+}
+
+static int text_parse(char *text, const struct sink *sink, size_t *ret_n_all)
+{
+	struct stream s = { .sink = sink };
+	char *save = NULL;
+	int r = 0;
+
+	for (char *line = strtok_r(text, "\n", &save); !r && line;
+	     line = strtok_r(NULL, "\n", &save))
+		r = line_take(&s, line);
+	if (r)
+		return r;
+	*ret_n_all = s.n_all;
+	return parse_close(&s.parse, sink);
+}
+
+/*
+ * Take the whole lines of @buf, which holds *len bytes, and move what is left
+ * to its front. There is room for any line: a path with each byte escaped has
+ * 16 KiB. One that is longer all the same is cut.
+ */
+static int lines_take(struct stream *s, char *buf, size_t *len, bool cut)
+{
+	char *line = buf, *end;
+	size_t left = *len;
+	int r;
+
+	while ((end = memchr(line, '\n', left)) ||
+	       (cut && left && line == buf)) {
+		if (!end)
+			end = line + left - 1;
+		*end++ = '\0';
+		r = line_take(s, line);
 		if (r)
 			return r;
-		p.open = false;
-		n_all += header_parse(line, &p);
+		left -= (size_t)(end - line);
+		line = end;
 	}
-	*ret_n_all = n_all;
-	return parse_close(&p, sink);
+	memmove(buf, line, left);
+	*len = left;
+	return 0;
+}
+
+/* Line by line: with 60,000 mappings the text has 50 MB. */
+static int fd_parse(int fd, const struct sink *sink, size_t *ret_n_all)
+{
+	_cleanup_free_ char *buf = malloc(READ_BYTES);
+	struct stream s = { .sink = sink };
+	size_t len = 0;
+	ssize_t n;
+	int r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (!r && (n = read(fd, buf + len, READ_BYTES - len)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		len += (size_t)n;
+		r = lines_take(&s, buf, &len, len == READ_BYTES);
+	}
+	if (!r)
+		r = lines_take(&s, buf, &len, true);
+	if (!r)
+		r = parse_close(&s.parse, sink);
+	if (r)
+		return r;
+	*ret_n_all = s.n_all;
+	return 0;
 }
 
 int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all)
@@ -234,15 +308,6 @@ int vmas_parse_classes(char *text, struct vma_classes *ret)
 	return r;
 }
 
-/* 0, VMAS_GONE or negative errno; *ret is to be freed. */
-static int text_read(int proc_dir, char **ret)
-{
-	size_t len;
-	int r = file_read_all(proc_dir, "smaps", ret, &len);
-
-	return r == -ENOENT || r == -ESRCH ? VMAS_GONE : r;
-}
-
 int vmas_open(int proc_dir)
 {
 	int fd = openat(proc_dir, "smaps", O_RDONLY | O_CLOEXEC);
@@ -250,31 +315,44 @@ int vmas_open(int proc_dir)
 	return fd < 0 ? -errno : fd;
 }
 
+static int gone_or(int error)
+{
+	return error == -ENOENT || error == -ESRCH ? VMAS_GONE : error;
+}
+
 int vmas_read_open(int fd, struct vmas *vmas, size_t *ret_n_all)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	int r = fd_read_all(fd, &text, &len);
+	struct sink sink = { .vmas = vmas };
+	size_t n_all = 0;
+	int r = fd_parse(fd, &sink, &n_all);
 
-	if (r == -ESRCH || (!r && !len))
+	if (r)
+		return gone_or(r);
+	if (!n_all)
 		return VMAS_GONE;
-	return r ? r : vmas_parse(text, vmas, ret_n_all);
+	*ret_n_all = n_all;
+	return 0;
 }
 
 int vmas_read(int proc_dir, struct vmas *vmas, size_t *ret_n_all)
 {
-	_cleanup_free_ char *text = NULL;
-	int r = text_read(proc_dir, &text);
+	_cleanup_close_ int fd = vmas_open(proc_dir);
+	struct sink sink = { .vmas = vmas };
 
-	return r ? r : vmas_parse(text, vmas, ret_n_all);
+	return gone_or(fd < 0 ? fd : fd_parse(fd, &sink, ret_n_all));
 }
 
 int vmas_classify(int proc_dir, struct vma_classes *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	int r = text_read(proc_dir, &text);
+	_cleanup_close_ int fd = vmas_open(proc_dir);
+	struct vma_classes classes = { 0 };
+	struct sink sink = { .classes = &classes };
+	size_t n_all;
+	int r = fd < 0 ? fd : fd_parse(fd, &sink, &n_all);
 
-	return r ? r : vmas_parse_classes(text, ret);
+	if (!r)
+		*ret = classes;
+	return gone_or(r);
 }
 
 /* Append [start, end) of @v, with its part of what is present; like parts

@@ -288,6 +288,49 @@ static void test_of_a_real_process(void **state)
 	munmap(empty, size);
 }
 
+/* Entry upon entry, with names of all lengths, as a file: read in blocks, it
+ * says the same as all of it at once. */
+static void test_a_long_file_is_read_in_blocks(void **state)
+{
+	static const char flags[] = "VmFlags: rd wr mr mw me ac\n";
+	_cleanup_close_ int fd = memfd_create("smaps", MFD_CLOEXEC);
+	_cleanup_fclose_ FILE *f = fdopen(dup(fd), "w");
+	struct vmas once = { 0 };
+	size_t n_once, size = 0;
+	char *text;
+
+	(void)state;
+	assert_non_null(f);
+	for (unsigned int i = 0; i < 2000; i++) {
+		fprintf(f, "%x000-%x000 rw-p 00000000 00:00 0 ", 2 * i + 16,
+			2 * i + 17);
+		for (unsigned int k = 0; k < i * 7 % 4096; k++)
+			fputc('n', f);
+		fprintf(f, "\nRss: %u kB\n%s", i % 3 * 4, flags);
+	}
+	/* longer than a block, and the last line without an end */
+	fprintf(f, "7000000-7001000 rw-p 00000000 00:00 0 ");
+	for (unsigned int k = 0; k < 200000; k++)
+		fputc('N', f);
+	fprintf(f, "\nRss: 4 kB\nVmFlags: rd wr");
+	fflush(f);
+	size = (size_t)ftell(f);
+	text = calloc(1, size + 1);
+	assert_non_null(text);
+	assert_int_equal(pread(fd, text, size, 0), size);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(vmas_parse(text, &once, &n_once), 0);
+	assert_int_equal(n_once, 2001);
+	assert_int_equal(vmas_read_open(fd, &vmas, &n_all), 0);
+	assert_int_equal(n_all, n_once);
+	assert_int_equal(vmas.n, once.n);
+	assert_memory_equal(vmas.v, once.v, once.n * sizeof(once.v[0]));
+	/* at its end there is none, as where there is no mm */
+	assert_int_equal(vmas_read_open(fd, &vmas, &n_all), VMAS_GONE);
+	vec_free(&once);
+	free(text);
+}
+
 static void test_a_process_that_is_gone(void **state)
 {
 	_cleanup_close_ int dir = -1;
@@ -482,6 +525,7 @@ int main(void)
 		TEST(test_nothing_present_is_not_worth_a_look),
 		TEST(test_mappings_do_not_mix),
 		TEST(test_of_a_real_process),
+		TEST(test_a_long_file_is_read_in_blocks),
 		TEST(test_a_process_that_is_gone),
 		TEST(test_marks_split_and_join),
 	};
