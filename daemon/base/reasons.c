@@ -117,7 +117,7 @@ static const struct reason_text texts[REASON_MAX_] = {
 	[REASON_CANDIDATES] = { "candidates",
 		"Another page has the same checksum: both will be looked at a second time.", "" },
 	[REASON_VOLATILE] = { "volatile",
-		"Looked like a duplicate and was none at the second look: it changes too often.", "" },
+		"Looked like a duplicate and was none at the second look: it, or what it was like, changes too often.", "" },
 	[REASON_NOT_ENROLLED] = { "not-enrolled",
 		"Known to be duplicate and not registered with KSM: not yet, not by these rules, or because there are as many ranges as there may be.",
 		"If the mode is selective and it stays so: raise max_ranges in [merge] or vm.max_map_count." },

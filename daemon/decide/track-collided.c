@@ -57,6 +57,29 @@ void track_settled(struct track *track, struct page_ref ref, bool alone)
 		pagemask_set(&region->failed, ref.page);
 }
 
+void track_reject_all(struct track *track, uint32_t number, uint64_t base,
+		      const struct pagemask *pages)
+{
+	struct region *region = track_find(track, number)
+					? track->regions.table.v[number]
+					: NULL;
+
+	if (!region || region->base != base)
+		return;
+	for (unsigned int i = pagemask_next(pages, 0); i < REGION_PAGES;
+	     i = pagemask_next(pages, i + 1)) {
+		struct page_ref ref = { number, (uint16_t)i };
+
+		if (!pagemask_test(&region->known, i))
+			continue;
+		/* it stands for this content no more, and so collides with
+		 * nobody */
+		index_remove(track->index,
+			     track_key(region, regions_crc(region, i)), ref);
+		pagemask_set(&region->rejected, i);
+	}
+}
+
 /* Settle the collided pages of a region again. */
 static void region_settle_again(struct track *track, struct region *region,
 				uint32_t number)

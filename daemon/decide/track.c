@@ -418,18 +418,6 @@ void track_reject(struct track *track, struct page_ref ref)
 		pagemask_set(&region->rejected, ref.page);
 }
 
-void track_reject_all(struct track *track, uint32_t number, uint64_t base,
-		      const struct pagemask *pages)
-{
-	const struct region *region = track_find(track, number);
-
-	if (!region || region->base != base)
-		return;
-	for (unsigned int i = pagemask_next(pages, 0); i < REGION_PAGES;
-	     i = pagemask_next(pages, i + 1))
-		track_reject(track, (struct page_ref){ number, (uint16_t)i });
-}
-
 void track_pulse_done(struct track *track)
 {
 	track->n_pulses++;

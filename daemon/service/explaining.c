@@ -58,18 +58,22 @@ static void region_count(const struct watched *w, const struct region *r,
 	enum reason unregistered = planning_is_held(r->huge, &r->duplicate)
 					   ? REASON_HUGE_HELD
 					   : REASON_NOT_ENROLLED;
-	struct pagemask left = r->known, eligible, registered;
+	struct pagemask left = r->known, eligible, registered, failed, rejected;
 
 	c->seen += pagemask_count(&left);
 	reader_masks(&w->vmas, r->base, &eligible, &registered);
-	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++)
+	for (unsigned int i = 0; i < PAGEMASK_WORDS; i++) {
 		registered.words[i] &= r->duplicate.words[i];
+		/* with both another has their checksum, not their content */
+		failed.words[i] = r->failed.words[i] & ~r->rejected.words[i];
+		rejected.words[i] = r->rejected.words[i] & ~r->failed.words[i];
+	}
 	c->by[REASON_MERGED] += take(&left, &r->merged);
 	c->by[REASON_WAITS_FOR_PULSE] += take(&left, &registered);
 	c->by[unregistered] += take(&left, &r->duplicate);
-	c->by[REASON_EXTRA_REFERENCES] += take(&left, &r->failed);
+	c->by[REASON_EXTRA_REFERENCES] += take(&left, &failed);
 	c->by[REASON_CANDIDATES] += take(&left, &r->candidate);
-	c->by[REASON_VOLATILE] += take(&left, &r->rejected);
+	c->by[REASON_VOLATILE] += take(&left, &rejected);
 	c->by[REASON_NO_TWIN] += pagemask_count(&left);
 }
 

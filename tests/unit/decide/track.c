@@ -256,9 +256,17 @@ static void test_what_has_changed_meanwhile_is_rejected(void **state)
 	track_reject_all(track, a, 0x200000, &changed);
 	assert_int_equal(pagemask_count(&track_region(track, a)->rejected), 1);
 	assert_true(pagemask_test(&track_region(track, a)->rejected, 3));
+	/* its twin does not collide with what is not there any more */
+	reject(b, 5);
+	track_settled(track, (struct page_ref){ b, 5 }, true);
+	assert_false(pagemask_test(&track_region(track, b)->failed, 5));
+	assert_false(pagemask_test(&track_region(track, a)->failed, 3));
 	/* with what it holds now it is as good as new */
 	LOOK(a, { 3, 79, READ }, { 4, 78, READ });
 	assert_int_equal(pagemask_count(&track_region(track, a)->rejected), 0);
+	LOOK(a, { 3, 77, READ }, { 4, 78, READ });
+	LOOK(b, { 5, 77, READ }, { 6, 78, READ }, { 7, 77, READ });
+	assert_true(taken() >= 2);
 }
 
 static void test_an_alias_is_no_evidence_until_there_is_some(void **state)
