@@ -58,7 +58,8 @@ void track_settled(struct track *track, struct page_ref ref, bool alone)
 }
 
 void track_reject_all(struct track *track, uint32_t number, uint64_t base,
-		      const struct pagemask *pages)
+		      const struct pagemask *pages,
+		      const uint32_t crc[REGION_PAGES])
 {
 	struct region *region = track_find(track, number)
 					? track->regions.table.v[number]
@@ -70,12 +71,12 @@ void track_reject_all(struct track *track, uint32_t number, uint64_t base,
 	     i = pagemask_next(pages, i + 1)) {
 		struct page_ref ref = { number, (uint16_t)i };
 
-		if (!pagemask_test(&region->known, i))
+		if (!pagemask_test(&region->known, i) ||
+		    regions_crc(region, i) != crc[i])
 			continue;
 		/* it stands for this content no more, and so collides with
 		 * nobody */
-		index_remove(track->index,
-			     track_key(region, regions_crc(region, i)), ref);
+		index_remove(track->index, track_key(region, crc[i]), ref);
 		pagemask_set(&region->rejected, i);
 	}
 }

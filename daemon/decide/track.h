@@ -132,10 +132,12 @@ void track_reject(struct track *track, struct page_ref ref);
  * was rejected, and no other that was looked at had its content. */
 void track_settled(struct track *track, struct page_ref ref, bool alone);
 
-/* Reject @pages of the region that was at @base, if it still is: what has
- * changed between the two looks. */
+/* Reject what has changed between the two looks: @pages of the region that was
+ * at @base, if it still is, and if they are still thought to be what they were
+ * at the first one, @crc. */
 void track_reject_all(struct track *track, uint32_t region, uint64_t base,
-		      const struct pagemask *pages);
+		      const struct pagemask *pages,
+		      const uint32_t crc[REGION_PAGES]);
 
 /* A pulse was completed; or a while has passed (TRACK_ROUND_USEC). */
 void track_pulse_done(struct track *track);

@@ -115,7 +115,7 @@ static void settle_done(struct job *job, bool dropped)
 	if (!dropped && j->result == 0 && !j->watched->dropped) {
 		items_add(merge, j);
 		track_reject_all(merge->env.track, j->region, j->base,
-				 &j->settle.changed);
+				 &j->settle.changed, j->settle.crc);
 	}
 	watched_unref(j->watched);
 	free(j);

@@ -242,6 +242,7 @@ static void test_settle_makes_duplicates_and_rejects(void **state)
 static void test_what_has_changed_meanwhile_is_rejected(void **state)
 {
 	struct pagemask changed = { 0 };
+	uint32_t crc[REGION_PAGES] = { [3] = 77, [4] = 70 };
 	uint32_t a = add(0x200000, 1, 0), b = add(0x400000, 2, 0);
 
 	(void)state;
@@ -249,11 +250,12 @@ static void test_what_has_changed_meanwhile_is_rejected(void **state)
 	LOOK(b, { 5, 77, READ }, { 6, 78, READ });
 	assert_int_equal(taken(), 4);
 	pagemask_set(&changed, 3);
+	pagemask_set(&changed, 4); /* looked at again meanwhile */
 	pagemask_set(&changed, 9); /* not known */
-	track_reject_all(track, a, 0x600000, &changed);
+	track_reject_all(track, a, 0x600000, &changed, crc);
 	assert_false(pagemask_test(&track_region(track, a)->rejected, 3));
-	track_reject_all(track, 4711, 0x200000, &changed);
-	track_reject_all(track, a, 0x200000, &changed);
+	track_reject_all(track, 4711, 0x200000, &changed, crc);
+	track_reject_all(track, a, 0x200000, &changed, crc);
 	assert_int_equal(pagemask_count(&track_region(track, a)->rejected), 1);
 	assert_true(pagemask_test(&track_region(track, a)->rejected, 3));
 	/* its twin does not collide with what is not there any more */
