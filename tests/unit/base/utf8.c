@@ -24,7 +24,7 @@ static void cleans(void **state)
 		{ "a\tb\nc\x1b[31md\x7f", "a?b?c?[31md?" },
 		{ "\302\205", "?" }, /* U+0085, a C1 control */
 		{ "a\u202eb\u200b\ufeff\u2028", "a?b???" }, /* unseen */
-		{ "\u00ad\u061c\ufff9\U000e0041", "????" },
+		{ "\u00ad\u061c\ufff9\U000e0041\U0001d173", "?????" },
 		{ "\u2010\u2030\u205f", "\u2010\u2030\u205f" },
 		{ "\xff\xfe", "??" }, /* never in UTF-8 */
 		{ "\x80", "?" }, /* continuation alone */
