@@ -82,9 +82,9 @@ void doctor_check_daemon_rights(const struct doctor_facts *f,
 	if (!d->known)
 		return;
 	if (!missing) {
-		doctor_say(ret, DOCTOR_OK,
-			   "The daemon%s what it needs of capabilities.",
-			   i->known ? " and its injector have" : " has");
+		doctor_say(ret, DOCTOR_OK, "The daemon%s of capabilities.",
+			   i->known ? " and its injector have what they need"
+				    : " has what it needs");
 		return;
 	}
 	doctor_say(

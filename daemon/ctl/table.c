@@ -11,7 +11,7 @@
 
 #define GAP 2
 /* Of a longer text at least so much is shown. */
-#define TEXT_LEAST ((size_t)16)
+#define TEXT_LEAST ((size_t)28)
 
 struct table table_new(const struct table_column *columns, size_t n_columns)
 {

@@ -44,6 +44,20 @@ bool top_column_is_shown(const struct top_column *c, enum account_kind kind,
 	return (c->kinds & 1U << kind) && c->columns <= columns;
 }
 
+size_t top_column_width(const struct top_column *c, enum account_kind kind,
+			size_t columns)
+{
+	size_t used = 0;
+
+	if (c->kinds != GROUPS || c->offset != offsetof(struct top_row, name))
+		return c->width;
+	for (size_t i = 0; i < top_n_columns; i++)
+		if (top_column_is_shown(&top_columns[i], kind, columns))
+			used += top_columns[i].width + 1;
+	return MIN(c->width + (columns > used ? columns - used : 0),
+		   (size_t)ACCOUNT_NAME_SIZE);
+}
+
 size_t top_column_first(void)
 {
 	size_t i = 0;

@@ -56,6 +56,10 @@ extern const size_t top_n_columns;
 bool top_column_is_shown(const struct top_column *column,
 			 enum account_kind kind, size_t columns);
 
+/* How wide it is there, 0: the rest. Names of accounts get what is left. */
+size_t top_column_width(const struct top_column *column, enum account_kind kind,
+			size_t columns);
+
 /* The column that is sorted by at first. */
 size_t top_column_first(void);
 

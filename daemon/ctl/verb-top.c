@@ -98,6 +98,12 @@ static bool is_shown(const struct top *top, size_t column)
 				   live_columns(top->live));
 }
 
+static size_t width_of(const struct top *top, size_t column)
+{
+	return top_column_width(&top_columns[column], top->kind,
+				live_columns(top->live));
+}
+
 static void put_row(struct top *top, const struct top_row *row)
 {
 	struct cells cells = { 0 };
@@ -109,7 +115,8 @@ static void put_row(struct top *top, const struct top_row *row)
 		if (!is_shown(top, i))
 			continue;
 		if (c->kind == TOP_TEXT) {
-			add(&cells, top_row_text(row, c), c->width, false);
+			add(&cells, top_row_text(row, c), width_of(top, i),
+			    false);
 			continue;
 		}
 		if (c->kind == TOP_BYTES)
@@ -119,7 +126,7 @@ static void put_row(struct top *top, const struct top_row *row)
 		else
 			snprintf(number, sizeof(number), "%" PRIu64,
 				 top_row_number(row, c));
-		add(&cells, number, c->width, true);
+		add(&cells, number, width_of(top, i), true);
 	}
 	put(top, LIVE_PLAIN, cells.text);
 }
@@ -137,7 +144,7 @@ static void put_titles(struct top *top)
 			continue;
 		snprintf(title, sizeof(title), "%s%s", c->title,
 			 i == top->sort ? "*" : "");
-		add(&cells, title, c->width, c->kind != TOP_TEXT);
+		add(&cells, title, width_of(top, i), c->kind != TOP_TEXT);
 	}
 	put(top, LIVE_BOLD, cells.text);
 }

@@ -90,20 +90,25 @@ static void is_made_to_fit(void **state)
 		size_t width;
 		const char *row;
 	} wants[] = {
-		{ 80, "a-name-ä-of-26-characters-  1     2     3\n" },
-		{ 41, "a-name-ä-of-26-characters-  1     2     3\n" },
-		{ 40, "a-name-ä-of-26-character~  1     2     3\n" },
-		{ 31, "a-name-ä-of-26-~  1     2     3\n" },
-		{ 30, "a-name-ä-of-26-chara~  1     2\n" },
-		{ 24, "a-name-ä-of-26-chara~  1\n" },
-		{ 5, "a-name-ä-of-26-~  1\n" },
+		{ 80,
+		  "a-name-ä-of-40-characters-from-1-to-end-  1     2     3\n" },
+		{ 55,
+		  "a-name-ä-of-40-characters-from-1-to-end-  1     2     3\n" },
+		{ 54,
+		  "a-name-ä-of-40-characters-from-1-to-en~  1     2     3\n" },
+		{ 43, "a-name-ä-of-40-characters-f~  1     2     3\n" },
+		{ 42, "a-name-ä-of-40-characters-from-1~  1     2\n" },
+		{ 36, "a-name-ä-of-40-characters-from-1~  1\n" },
+		{ 5, "a-name-ä-of-40-characters-f~  1\n" },
 	};
 
 	(void)state;
-	assert_int_equal(table_add(&t, (const char *[]){ "a-name-ä-of-26-"
-							 "characters-",
-							 "1", "2", "3" }),
-			 0);
+	assert_int_equal(
+		table_add(&t,
+			  (const char *[]){
+				  "a-name-ä-of-40-characters-from-1-to-end-",
+				  "1", "2", "3" }),
+		0);
 	for (size_t i = 0; i < ARRAY_SIZE(wants); i++) {
 		_cleanup_free_ char *got = NULL;
 		size_t len;
