@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@
 #include "guest.h"
 
 /* include/linux/sched.h: PF_KTHREAD; part of field 9 of stat. */
-#define PF_KTHREAD_BIT 0x00200000UL
+#define PF_KTHREAD_BIT	  0x00200000UL
+#define PF_FORKNOEXEC_BIT 0x40UL
 
 /* These mean "the process is not there any more" while walking /proc. */
 static int gone_or(int error)
@@ -42,6 +44,7 @@ static int stat_parse(char *text, struct process_stat *ret)
 		   &st.state, &st.ppid, &flags, &start, &stack) < 4)
 		return -EINVAL;
 	st.kernel_thread = flags & PF_KTHREAD_BIT;
+	st.forked = flags & PF_FORKNOEXEC_BIT;
 	st.start_time = start;
 	st.stack = stack;
 	*ret = st;
@@ -61,6 +64,12 @@ int process_stat_read(const struct root *root, pid_t pid,
 	if (n == 0)
 		return PROCESS_GONE;
 	return stat_parse(text, ret);
+}
+
+bool process_shares_mm(pid_t pid, const struct process_stat *st)
+{
+	return st->forked && st->ppid > 0 &&
+	       syscall(SYS_kcmp, pid, st->ppid, KCMP_VM, 0, 0) == 0;
 }
 
 static int stack_read(const struct root *root, struct process_id id,

@@ -44,6 +44,7 @@ struct process_stat {
 	char state;
 	pid_t ppid;
 	bool kernel_thread;
+	bool forked; /* and has not exec'ed since */
 	uint64_t start_time;
 	uint64_t stack; /* where it begins; 0: not told, we may not know */
 };
@@ -74,6 +75,13 @@ int process_stat_read(const struct root *root, pid_t pid,
  */
 int process_open(const struct root *root, struct process_id id,
 		 struct process *ret);
+
+/*
+ * Whether a process lives in the memory of its parent and is no thread of it: a
+ * vfork child, or a helper made by clone() with CLONE_VM. Where the kernel has
+ * no kcmp() nobody does.
+ */
+bool process_shares_mm(pid_t pid, const struct process_stat *st);
 
 /* Close what is open; accepts PROCESS_NONE. */
 void process_close(struct process *process);

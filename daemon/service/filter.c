@@ -148,6 +148,7 @@ static const struct call {
 	{ "memfd_create", L }, /* a long entry of the journal */
 	/* other processes: their death, and that of our children */
 	{ "pidfd_open", L },
+	{ "kcmp", L }, /* is that its parent's memory? */
 	{ "wait4", L },
 	{ "waitid", L },
 	{ "prctl", L },

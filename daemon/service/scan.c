@@ -82,7 +82,7 @@ static void due_take(struct scan *scan, bool if_new, uint64_t now)
 	for (size_t i = 0; i < n; i++) {
 		struct watched *w = list[i];
 
-		if (w && !w->gone && now >= w->pass_usec &&
+		if (w && !w->gone && !w->shares && now >= w->pass_usec &&
 		    watched_is_new(w) == if_new &&
 		    vec_push(&scan->todo, w) == 0)
 			watched_ref(w);
@@ -331,14 +331,14 @@ struct scan *scan_free(struct scan *scan)
 
 void scan_found(struct scan *scan, struct watched *w)
 {
+	w->found_usec = clock_usec(CLOCK_MONOTONIC);
 	/* no memory: the next round has it */
-	if (vec_reserve(&scan->todo, scan->todo.n + 2))
+	if (w->shares || vec_reserve(&scan->todo, scan->todo.n + 2))
 		return;
 	/* what is being passed over steps back, and starts again later */
 	if (scan->current && !scan->current->first_pass && !scan->mapping)
 		scan->todo.v[scan->todo.n++] = TAKE_PTR(scan->current);
 	scan->todo.v[scan->todo.n++] = watched_ref(w);
-	w->found_usec = clock_usec(CLOCK_MONOTONIC);
 	scan->beginning_usec = w->found_usec + WATCH_NEW_USEC;
 	timer_set(scan, 0);
 }

@@ -102,6 +102,7 @@ struct watched {
 	bool held; /* loses more than it wins: nothing new for a while */
 	bool whole_done;
 	enum inject_reason skip; /* never to be tried again, and why */
+	bool shares; /* its parent's memory: that one is read and counted */
 	enum inject_reason last; /* why the last try has to be repeated */
 	int error; /* errno of the last refused call */
 	uint64_t retry_usec; /* not before */

@@ -7,10 +7,12 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "cleanup.h"
@@ -359,6 +361,36 @@ static int helper_main(void *unused)
 	return 0;
 }
 
+static void test_who_lives_in_its_parents_memory(void **state)
+{
+	static char stack[65536];
+	struct process_stat st;
+	struct root real;
+	pid_t pid;
+
+	(void)state;
+	if (syscall(SYS_kcmp, getpid(), getpid(), KCMP_VM, 0, 0) != 0)
+		skip();
+	assert_int_equal(root_open("", &real), 0);
+	pid = clone(helper_main, stack + sizeof(stack), CLONE_VM | SIGCHLD,
+		    NULL);
+	assert_true(pid > 0);
+	assert_int_equal(process_stat_read(&real, pid, &st), 0);
+	assert_true(process_shares_mm(pid, &st));
+	end(pid);
+	pid = fork();
+	if (pid == 0)
+		helper_main(NULL);
+	assert_int_equal(process_stat_read(&real, pid, &st), 0);
+	assert_true(st.forked);
+	assert_false(process_shares_mm(pid, &st));
+	end(pid);
+	assert_int_equal(process_stat_read(&real, getpid(), &st), 0);
+	st.forked = true;
+	assert_false(process_shares_mm(getpid(), &st));
+	root_close(&real);
+}
+
 /* Its old memory lives on: somebody who is no thread of it is in there. */
 static void test_an_exec_is_one_though_the_memory_stays(void **state)
 {
@@ -424,6 +456,7 @@ int main(void)
 		TEST(test_cpu_time),
 		cmocka_unit_test(test_a_process_is_held_until_it_goes),
 		cmocka_unit_test(test_exec_is_a_kind_of_going),
+		cmocka_unit_test(test_who_lives_in_its_parents_memory),
 		cmocka_unit_test(test_an_exec_is_one_though_the_memory_stays),
 	};
 
