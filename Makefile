@@ -52,6 +52,10 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf|pkg-config libsystemd-dev \
 PACKAGES_BPF := clang libbpf-dev
 PACKAGES_DEMO := python3
 PACKAGES_VM := qemu-system-x86 busybox-static e2fsprogs
+# The real programs of `make killstorm`, which does with what is there. Debian
+# starts a server when it is installed: only SERVERS=yes installs them.
+PACKAGES_STORM := golang-go nodejs default-jdk-headless $(PACKAGES_VM) \
+	$(if $(filter yes,$(SERVERS)),postgresql redis-server nginx-light|nginx)
 PACKAGES_DEB := build-essential debhelper
 PACKAGES_RPM := rpm
 PACKAGES_FRESH := mmdebstrap
@@ -373,7 +377,8 @@ help:
 	@echo "make faults   let every call to the system fail once (as root)"
 	@echo "make fuzz     FUZZ_SECONDS (60) of any input for each parser,"
 	@echo "              or FUZZ_RUNS=N of them"
-	@echo "make killstorm  kill it KILLS (5000) times at any moment (as root)"
+	@echo "make killstorm  kill it KILLS (5000) times at any moment (as root;"
+	@echo "              SERVERS=yes installs PostgreSQL, Redis and nginx for it)"
 	@echo "make deps     install the packages that building and testing need"
 	@echo "BPF=no with any of them: no hints from reads of files, no libbpf"
 	@echo "SECCOMP=no: no filter of the daemon's system calls, no libseccomp"
@@ -386,7 +391,7 @@ help:
 deps: deps-build deps-demo deps-test
 
 .PHONY: deps-build deps-demo deps-vm deps-test deps-fresh deps-bench deps-deb \
-	deps-rpm
+	deps-rpm deps-storm
 deps-build:
 	$(call need,$(PACKAGES_BUILD))
 deps-demo:
@@ -401,6 +406,8 @@ deps-deb:
 	$(call need,$(PACKAGES_DEB))
 deps-rpm:
 	$(call need,$(PACKAGES_RPM))
+deps-storm:
+	@$(call need,$(PACKAGES_STORM)) || echo "  going on without"
 # Only what draws and boots: the rest of the benchmark runs without.
 deps-bench:
 	@$(call need,$(PACKAGES_BENCH)) || echo "  going on without"
@@ -453,7 +460,7 @@ fuzz: deps-build deps-test
 		tests/fuzz/run
 
 .PHONY: killstorm
-killstorm: deps-build deps-demo
+killstorm: deps-build deps-demo deps-storm
 	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS)
 	@KSMD_PLUS_BUILD=$(B) KILLS=$${KILLS:-5000} tests/integration/kills.py
 
