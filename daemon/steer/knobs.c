@@ -177,9 +177,11 @@ static int restore_one(struct knobs *knobs, enum knob knob)
 	if (!k)
 		return 0;
 	r = value_read(knobs, knob, now);
+	if (r == KNOB_ABSENT)
+		return -ENOENT; /* it was there: only hidden from us */
 	if (r < 0)
 		return r;
-	if (r == 0 && strcmp(now, k->original) != 0 && is_ours(k, now) &&
+	if (strcmp(now, k->original) != 0 && is_ours(k, now) &&
 	    !knobs->foreign[knob]) {
 		/* run=2 would un-merge everything at once (facts 1.10) */
 		bool un_merge = knob == KNOB_RUN && !strcmp(k->original, "2");

@@ -179,10 +179,14 @@ static void test_files_that_this_kernel_lacks(void **state)
 	assert_int_equal(knobs_set(knobs, KNOB_ADVISOR_MODE, 0), KNOB_ABSENT);
 	assert_null(ledger_knob(ledger, "smart_scan"));
 	assert_int_equal(knobs_restore(knobs), 0);
-	/* gone since (an old ledger, another kernel) */
+	/* gone since: hidden from us, and not forgotten */
 	knobs_set(knobs, KNOB_RUN, 1);
 	faketree_drop(KSM "run");
+	assert_int_equal(knobs_restore(knobs), -ENOENT);
+	assert_false(ledger_is_empty());
+	faketree_file(KSM "run", "1\n");
 	assert_int_equal(knobs_restore(knobs), 0);
+	HAS("run", "0");
 	assert_true(ledger_is_empty());
 }
 
