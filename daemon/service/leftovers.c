@@ -24,7 +24,8 @@ int leftovers_restore(const struct root *root, struct ledger *ledger,
 		struct process_stat st;
 
 		r = process_stat_read(root, id.pid, &st);
-		if (r == 0 && st.start_time == id.start_time)
+		/* without an answer it may live, and then its marks count */
+		if (r < 0 || (r == 0 && st.start_time == id.start_time))
 			continue;
 		ledger_forget(ledger, id);
 		ledger_processes(ledger, &list);
