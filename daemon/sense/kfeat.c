@@ -28,6 +28,9 @@
 #define KSM "kernel/mm/ksm/"
 #define THP "kernel/mm/transparent_hugepage/"
 
+/* What the kernel begins with; where that is not to be read it will refuse. */
+#define MAP_COUNT_USUAL 65530U
+
 static bool exists(int dirfd, const char *path)
 {
 	return faccessat(dirfd, path, F_OK, 0) == 0;
@@ -143,6 +146,7 @@ static void probe_system_files(const struct root *root, struct kfeat *k)
 	if (file_read_u64(root->sys, THP "khugepaged/max_ptes_shared",
 			  &value) == 0)
 		k->khugepaged_max_ptes_shared = (uint32_t)value;
+	k->max_map_count = MAP_COUNT_USUAL;
 	if (file_read_u64(root->proc, "sys/vm/max_map_count", &value) == 0)
 		k->max_map_count = value;
 	k->ram_bytes = ram_bytes(root);
