@@ -55,6 +55,8 @@ static void child(const char *path, int socket, int tell)
 	setsid();
 	signals_reset();
 	error = -descriptors_set(socket, tell);
+	if (error == ENOENT)
+		error = ENXIO; /* of /dev/null, not of the program */
 	if (!error) {
 		tell = TELL_FD;
 		execve(path, argv, environ);
