@@ -19,8 +19,12 @@
 /* Between two stops of one target: it shall run at least as long as it is
  * held. */
 #define PAUSE_USEC (1 * USEC_PER_MSEC)
-/* A lost injector is started again after this long. */
-#define RESTART_USEC (5 * USEC_PER_SEC)
+/* A lost injector is started again after this long, and ever later where it is
+ * lost again: up to the second figure, or, where there is no such program, the
+ * third. What has lived for so long begins anew. */
+#define RESTART_USEC	 (250 * USEC_PER_MSEC)
+#define RESTART_MAX_USEC (5 * USEC_PER_SEC)
+#define MISSING_MAX_USEC (60 * USEC_PER_SEC)
 
 struct operation {
 	struct operation *next;
@@ -47,6 +51,8 @@ struct enrol {
 	unsigned int n_pending;
 	bool waiting; /* a request is with the injector */
 	int start_error;
+	unsigned int n_lost; /* one soon after the other */
+	uint64_t start_usec;
 	uint64_t restart_usec;
 	uint64_t cookie;
 	uint64_t past_cpu_usec;
@@ -78,16 +84,22 @@ static void timer_set(struct enrol *enrol, uint64_t delay_usec)
 
 static void restart_later(struct enrol *enrol)
 {
-	enrol->restart_usec = clock_usec(CLOCK_MONOTONIC) + RESTART_USEC;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	uint64_t max = enrol->start_error == ENOENT ? MISSING_MAX_USEC
+						    : RESTART_MAX_USEC;
+
+	if (now >= enrol->start_usec + MISSING_MAX_USEC)
+		enrol->n_lost = 0;
+	enrol->restart_usec = now + MIN(RESTART_USEC << enrol->n_lost, max);
+	enrol->n_lost = MIN(enrol->n_lost + 1, 10U);
 	timer_at(enrol, enrol->restart_usec);
 }
 
 static int injector_start(struct enrol *enrol)
 {
-	int r = enrol->keeper ? 0 : keeper_new(enrol->path, &enrol->keeper);
+	int r = inject_new_by(enrol->keeper, &enrol->inject);
 
-	if (r >= 0)
-		r = inject_new_by(enrol->keeper, &enrol->inject);
+	enrol->start_usec = clock_usec(CLOCK_MONOTONIC);
 	if (r >= 0)
 		r = sd_event_add_io(enrol->event, &enrol->reply,
 				    inject_fd(enrol->inject), EPOLLIN, on_reply,
@@ -95,8 +107,7 @@ static int injector_start(struct enrol *enrol)
 	if (r < 0)
 		enrol->inject = inject_free(enrol->inject);
 	enrol->start_error = r < 0 ? -r : 0;
-	/* what is not installed will not be there later */
-	if (r < 0 && r != -ENOENT)
+	if (r < 0)
 		restart_later(enrol);
 	return r < 0 ? r : 0;
 }
@@ -117,6 +128,37 @@ static void injector_drop(struct enrol *enrol)
 	injector_stop(enrol);
 	enrol->start_error = EPIPE;
 	restart_later(enrol);
+}
+
+/* Who starts injectors has rights that we have given up: there is no other. */
+static bool keeper_is_lost(struct enrol *enrol)
+{
+	if (!keeper_is_gone(enrol->keeper))
+		return false;
+	log_event(
+		LOG_ERR, JOURNAL_INJECTOR_DIED, NULL,
+		"The process that starts injectors has died; ending, for a new start");
+	return true;
+}
+
+static int first_start(struct enrol *enrol)
+{
+	int r = keeper_new(enrol->path, &enrol->keeper);
+
+	if (r)
+		return log_event_errno(r, JOURNAL_START_FAILED, NULL,
+				       "Cannot start what starts injectors");
+	r = injector_start(enrol);
+	if (!r)
+		return 0;
+	if (keeper_is_lost(enrol))
+		return r;
+	log_event(
+		LOG_WARNING, JOURNAL_INJECTOR_MISSING,
+		LOG_FIELDS(LOG_TEXT("PATH", enrol->path)),
+		"Cannot start %s: %s; only processes that registered their memory themselves can be merged",
+		enrol->path, strerror(enrol->start_error));
+	return 0;
 }
 
 static int queue_new(sd_event *event, struct ledger *ledger, const char *path,
@@ -149,12 +191,11 @@ int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 
 	if (r < 0)
 		return r;
-	if (path && injector_start(enrol))
-		log_event(
-			LOG_WARNING, JOURNAL_INJECTOR_MISSING,
-			LOG_FIELDS(LOG_TEXT("PATH", path)),
-			"Cannot start %s: %s; only processes that registered their memory themselves can be merged",
-			path, strerror(enrol->start_error));
+	r = path ? first_start(enrol) : 0;
+	if (r) {
+		enrol_free(enrol);
+		return r;
+	}
 	*ret = enrol;
 	return 0;
 }
@@ -286,7 +327,7 @@ static int request_send(struct enrol *enrol, const struct operation *o)
 static void advance(struct enrol *enrol)
 {
 	while (enrol->first && !enrol->waiting) {
-		struct enrol_outcome outcome = { .result = INJECT_SKIP,
+		struct enrol_outcome outcome = { .result = INJECT_RETRY,
 						 .n_done = enrol->first->at };
 		int r;
 
@@ -306,9 +347,6 @@ static void advance(struct enrol *enrol)
 			}
 			if (r == INJECT_LOST)
 				injector_drop(enrol);
-			outcome.result = INJECT_RETRY;
-		} else if (enrol->start_error != ENOENT) {
-			outcome.result = INJECT_RETRY;
 		}
 		operation_finish(enrol, &outcome);
 	}
@@ -407,7 +445,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	if (enrol->path && !enrol->inject && enrol->restart_usec &&
 	    clock_usec(CLOCK_MONOTONIC) >= enrol->restart_usec) {
 		enrol->restart_usec = 0;
-		injector_start(enrol);
+		if (injector_start(enrol) && !enrol->is_helper &&
+		    keeper_is_lost(enrol))
+			return sd_event_exit(enrol->event, EXIT_FAILURE);
 	}
 	advance(enrol);
 	/* a request may have taken the timer meanwhile */

@@ -42,8 +42,10 @@ struct enrol_counters {
 };
 
 /*
- * Before there are threads. @path: of the injector; NULL for a dry run. A missing injector is no error:
- * enrol_is_able() is false then, and operations are answered INJECT_SKIP.
+ * Before there are threads. @path: of the injector; NULL for a dry run. A
+ * missing injector is no error: enrol_is_able() is false then, operations are
+ * answered INJECT_RETRY, and it is looked for again and again. Where nobody is
+ * left who could start one, the loop is ended with a failure.
  */
 int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 	      struct enrol **ret);

@@ -53,7 +53,7 @@ static int answer_send(int socket, const struct answer *answer, int fd)
 	return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static int start(int socket, const char *path)
+static void start(int socket, const char *path)
 {
 	_cleanup_close_ int ours = -1, theirs = -1;
 	struct answer answer = { 0 };
@@ -61,12 +61,16 @@ static int start(int socket, const char *path)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		answer.error = errno;
-		return answer_send(socket, &answer, -1);
+	} else {
+		ours = pair[0];
+		theirs = pair[1];
+		answer.error = -launch_injector(path, theirs, true,
+						&answer.pid);
 	}
-	ours = pair[0];
-	theirs = pair[1];
-	answer.error = -launch_injector(path, theirs, true, &answer.pid);
-	return answer_send(socket, &answer, answer.error ? -1 : ours);
+	if (!answer.error)
+		answer.error = -answer_send(socket, &answer, ours);
+	if (answer.error) /* its injector ends with the socket */
+		answer_send(socket, &answer, -1);
 }
 
 /* Signals are blocked, as in the daemon: it ends at the end of the socket. */
@@ -83,8 +87,9 @@ static void keep(int socket, const char *path)
 		_exit(EXIT_FAILURE);
 	do {
 		n = recv(INJECT_FD, &byte, sizeof(byte), 0);
-	} while ((n < 0 && errno == EINTR) ||
-		 (n > 0 && start(INJECT_FD, path) == 0));
+		if (n > 0)
+			start(INJECT_FD, path);
+	} while (n > 0 || (n < 0 && errno == EINTR));
 	_exit(EXIT_SUCCESS);
 }
 
@@ -134,6 +139,13 @@ struct keeper *keeper_free(struct keeper *keeper)
 pid_t keeper_pid(const struct keeper *keeper)
 {
 	return keeper->pid;
+}
+
+bool keeper_is_gone(struct keeper *keeper)
+{
+	if (keeper->pid && waitpid(keeper->pid, NULL, WNOHANG) == keeper->pid)
+		keeper->pid = 0;
+	return !keeper->pid;
 }
 
 static int descriptor_of(struct msghdr *msg)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct keeper;
@@ -23,6 +24,8 @@ int keeper_new(const char *path, struct keeper **ret);
 /* NULL in, NULL out. Does not end the injectors. */
 struct keeper *keeper_free(struct keeper *keeper);
 
+/* Whether it has ended; it cannot be asked any more then. */
+bool keeper_is_gone(struct keeper *keeper);
 pid_t keeper_pid(const struct keeper *keeper);
 
 /*

@@ -152,10 +152,23 @@ def without_its_injector(t):
     check(daemon.terminate() == 0, "exit status")
 
 
+def warned(daemon):
+    return any(w["name"] == "no-injector"
+               for w in daemon.status()["warnings"])
+
+
 def an_injector_that_dies_is_replaced(t):
-    """Killed while it has nothing to do."""
+    """Killed while it has nothing to do, the last time without a program to
+    start in its stead for a while."""
+    folder = t.folder / "programs"
+    folder.mkdir()
+    for name in ("ksmd-plus", "ksmd-plus-injector"):
+        shutil.copy(harness.BUILD / name, folder)
     first = [t.target("dup", "--size", "4", "--id", str(i)) for i in range(2)]
-    daemon = t.daemon()
+    daemon = harness.Daemon(t.folder, t.config(), program=folder / "ksmd-plus")
+    t.stack.callback(daemon.terminate)
+    t.daemons.append(daemon)
+    daemon.wait_ready()
     wait_for(lambda: merged(first) and daemon.status()["state"] == "resting",
              30, "rest after the merge")
     for _ in range(2):
@@ -164,12 +177,16 @@ def an_injector_that_dies_is_replaced(t):
         os.kill(old[0], signal.SIGKILL)
         wait_for(lambda: set(injectors_of(daemon.pid)) - set(old), 30,
                  "a new injector")
+    path, away = folder / "ksmd-plus-injector", folder / "away"
+    last, = injectors_of(daemon.pid)
+    path.rename(away)
+    os.kill(last, signal.SIGKILL)
+    wait_for(lambda: warned(daemon), 30, "the warning")
+    away.rename(path)
     second = [t.target("dup", "--size", "4", "--seed", "2", "--id", str(i))
               for i in range(2)]
     wait_for(lambda: merged(second), 30, "merging with the new injector")
-    check(not [w for w in daemon.status()["warnings"]
-               if w["name"] == "no-injector"], "it is warned about all the "
-          "same")
+    check(not warned(daemon), "it is warned about all the same")
     check(daemon.terminate() == 0, "exit status")
     for p in first + second:
         p.finish()
@@ -197,6 +214,32 @@ def counters_that_cannot_be_read(t):
     check("KSM's counters" in daemon.ctl("status").stdout, "status as text")
     within("umount", counter)
     check(not is_told(), "the warning stays")
+
+
+def without_its_keeper(t):
+    """Who starts injectors is dead, and then the injector is: the daemon ends
+    as failed, and the next one finds all that it has to."""
+    pair = [t.target("dup", "--size", "4", "--id", str(i)) for i in range(2)]
+    daemon = t.daemon()
+    wait_for(lambda: merged(pair), 30, "the merge")
+    keeper, = [pid for pid in harness.family_of(daemon.pid)[1:] if
+               Path(f"/proc/{pid}/comm").read_text() == "ksmd-plus-keep\n"]
+    os.kill(keeper, signal.SIGKILL)
+    time.sleep(0.5)
+    check(daemon.status()["pages_saved"] >= 250, "it goes on at first")
+    for pid in injectors_of(daemon.pid):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: daemon.process.poll() is not None, 60, "the end")
+    check(daemon.process.returncode == 1, f"{daemon.process.returncode}")
+    check("starts injectors has died" in daemon.log(), daemon.log())
+    check(harness.knobs() == t.saved, "knobs are left")
+    daemon.start()
+    daemon.wait_ready()
+    wait_for(lambda: merged(pair), 30, "merging again")
+    check(daemon.terminate() == 0, "exit status")
+    check(not any(harness.marks(p.pid) for p in pair), "marks are left")
+    for p in pair:
+        p.intact()
 
 
 def injectors_of(pid):
@@ -273,7 +316,8 @@ if __name__ == "__main__":
     harness.run(a_second_daemon_refuses, only_root_may, a_kernel_without_ksm,
                 a_read_only_sys, a_dry_run_needs_no_writable_sys,
                 a_runtime_directory_that_cannot_be, a_ledger_that_is_garbage,
-                without_its_injector, an_injector_that_dies_is_replaced,
+                without_its_injector, without_its_keeper,
+                an_injector_that_dies_is_replaced,
                 counters_that_cannot_be_read,
                 configurations_are_checked,
                 faults_at_the_start_are_no_reason_to_stop,
