@@ -19,9 +19,11 @@ What came out is kept in matrix.json in the build directory, test by test: who
 was interrupted goes on where it was, what failed is tried again, and the
 table is of all that was ever tried. A result counts for the programs and the
 script that gave it; of others it is shown, with a ~, and tried again.
-MATRIX_AGAIN=1 forgets everything that is asked for.
+MATRIX_AGAIN=1 forgets everything that is asked for; after MATRIX_SECONDS=N
+nothing more is begun, for those who share the machine.
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import functools
@@ -29,8 +31,10 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import harness
@@ -191,6 +195,16 @@ def command(feature, program, tests):
     return argv, env
 
 
+def lines_of(process):
+    """What it says; it does not outlive us."""
+    try:
+        yield from process.stdout
+    finally:
+        if process.poll() is None:
+            process.terminate()     # and it ends what it has started
+        process.wait()
+
+
 def run_program(feature, program, tests):
     """One cell; what failed is shown with all that was said before it."""
     argv, env = command(feature, program, tests)
@@ -198,19 +212,20 @@ def run_program(feature, program, tests):
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=env,
                                stdout=subprocess.PIPE, errors="replace",
                                stderr=subprocess.STDOUT, text=True)
-    for line in process.stdout:
-        line = line.rstrip("\n")
-        said.append(line)
-        match = LINE.match(line)
-        if not match:
-            continue
-        cell.tests[match[2]] = ("failed" if match[1] else
-                                "skipped" if match[3] else "passed",
-                                match[4] or "")
-        for old in said[-40:] if match[1] else [line]:
-            print(f"# | {old}", flush=True)
-        said = []
-    status = process.wait()
+    with contextlib.closing(lines_of(process)) as lines:
+        for line in lines:
+            line = line.rstrip("\n")
+            said.append(line)
+            match = LINE.match(line)
+            if not match:
+                continue
+            cell.tests[match[2]] = ("failed" if match[1] else
+                                    "skipped" if match[3] else "passed",
+                                    match[4] or "")
+            for old in said[-40:] if match[1] else [line]:
+                print(f"# | {old}", flush=True)
+            said = []
+    status = process.returncode
     cell.there = status != NOT_HERE or cell.count("passed") > 0
     cell.whole = not tests
     if status not in (0, NOT_HERE) and not cell.failed():
@@ -221,8 +236,11 @@ def run_program(feature, program, tests):
 
 def run_plan(kernel, plan, results):
     """All of @plan on this machine, which may be a guest."""
+    end = time.monotonic() + float(os.environ.get("MATRIX_SECONDS", "inf"))
     for feature, programs in plan.items():
         for program, tests in programs.items():
+            if time.monotonic() > end:
+                return
             cell = run_program(feature, program, tests)
             key = (kernel, feature, program)
             results.take(key, cell)
@@ -333,6 +351,10 @@ def main():
         run_plan(os.environ["MATRIX"], json.loads(os.environ["MATRIX_PLAN"]),
                  Results(None))
         return
+    def stop(number, frame):
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
     wanted = os.environ.get("MATRIX", RUNNING)
     kernels = (RUNNING, *GUESTS) if wanted == "all" else (wanted,)
     results = Results(KEPT if "MATRIX" in os.environ else None)
