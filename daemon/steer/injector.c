@@ -267,8 +267,8 @@ static int take_descriptor(struct msghdr *msg)
 }
 
 /*
- * One message. Return: its length, 0 at the end of all, or negative errno;
- * *ret_pidfd is the caller's to close.
+ * One message. Return: its length, 1 if it is longer than any request, 0 at the
+ * end of all, or negative errno; *ret_pidfd is the caller's to close.
  */
 static ssize_t receive(int socket, struct inject_request *q, int *ret_pidfd)
 {
@@ -285,7 +285,8 @@ static ssize_t receive(int socket, struct inject_request *q, int *ret_pidfd)
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	*ret_pidfd = take_descriptor(&msg);
-	return n;
+	/* its beginning may look like a request */
+	return msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 1 : n;
 }
 
 int injector_run(const struct root *root, int socket, bool single_calls)
