@@ -174,6 +174,7 @@ static int read_targets(sd_bus_message *m, struct client_status *s)
 	       (r = sd_bus_message_read(m, "(ssut)", &t.name, &t.mode,
 					&t.processes, &t.bytes_saved)) > 0)
 		r = vec_push(&rows, t);
+	free(s->targets); /* told twice */
 	s->targets = rows.v;
 	s->n_targets = rows.n;
 	return r < 0 ? r : sd_bus_message_exit_container(m);
@@ -188,6 +189,7 @@ static int read_warnings(sd_bus_message *m, struct client_status *s)
 	while (r >= 0 &&
 	       (r = sd_bus_message_read(m, "(ss)", &w.name, &w.sentence)) > 0)
 		r = vec_push(&rows, w);
+	free(s->warnings); /* told twice */
 	s->warnings = rows.v;
 	s->n_warnings = rows.n;
 	return r < 0 ? r : sd_bus_message_exit_container(m);
@@ -195,6 +197,7 @@ static int read_warnings(sd_bus_message *m, struct client_status *s)
 
 static int read_numa(sd_bus_message *m, struct client_status *s)
 {
+	client_numa_clear(&s->numa);
 	return client_numa_read(m, &s->numa);
 }
 
@@ -207,6 +210,7 @@ static int read_counters(sd_bus_message *m, struct client_status *s)
 	while (r >= 0 &&
 	       (r = sd_bus_message_read(m, "(st)", &c.name, &c.value)) > 0)
 		r = vec_push(&rows, c);
+	free(s->counters); /* told twice */
 	s->counters = rows.v;
 	s->n_counters = rows.n;
 	return r < 0 ? r : sd_bus_message_exit_container(m);

@@ -140,7 +140,7 @@ static void check_nodes(const struct root *root, int dir)
 		assert(node >= TOPOLOGY_SHARED && node < 64);
 	}
 	node = topology_cpu_node(topology, 3);
-	assert(node >= TOPOLOGY_UNKNOWN && node < 64);
+	assert(node >= TOPOLOGY_SHARED && node < 64);
 	topology_has_room(root, 0);
 	if (dir >= 0 && home_look(topology, dir, &look) == 0) {
 		for (int i = 0; i < 64; i++)
