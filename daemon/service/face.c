@@ -46,50 +46,50 @@ static int find_manager(sd_bus *bus, const char *path, const char *interface,
 	return 1;
 }
 
+/* Answer @m with @n rows, which @append knows. */
+#define REPLY_ROWS(m, append, rows, n)                                         \
+	__extension__({                                                        \
+		sd_bus_message *reply_ = NULL;                                 \
+		int r_ = sd_bus_message_new_method_return((m), &reply_);       \
+                                                                               \
+		if (r_ >= 0)                                                   \
+			r_ = append(reply_, (rows), (n));                      \
+		if (r_ >= 0)                                                   \
+			r_ = sd_bus_send(NULL, reply_, NULL);                  \
+		sd_bus_message_unref(reply_);                                  \
+		r_;                                                            \
+	})
+
 static int method_list(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct face *f = userdata;
 	const struct process_status *rows;
 	size_t n;
-	int r;
+	int r = f->caller.ops->list(f->caller.userdata, &rows, &n);
 
 	(void)error;
-	r = f->caller.ops->list(f->caller.userdata, &rows, &n);
-	if (r < 0)
-		return r;
-	r = sd_bus_message_new_method_return(m, &reply);
-	if (r < 0)
-		return r;
-	r = control_append_processes(reply, rows, n);
-	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+	return r < 0 ? r : REPLY_ROWS(m, control_append_processes, rows, n);
 }
 
 static int method_explain(sd_bus_message *m, void *userdata,
 			  sd_bus_error *error)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct face *f = userdata;
 	const struct reason_status *rows;
 	uint32_t pid;
 	size_t n;
-	int r;
+	int r = sd_bus_message_read(m, "u", &pid);
 
 	(void)error;
-	r = sd_bus_message_read(m, "u", &pid);
-	if (r >= 0)
-		r = sd_bus_message_new_method_return(m, &reply);
 	if (r < 0)
 		return r;
 	f->caller.ops->explain(f->caller.userdata, pid, &rows, &n);
-	r = control_append_reasons(reply, rows, n);
-	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+	return REPLY_ROWS(m, control_append_reasons, rows, n);
 }
 
 static int method_accounts(sd_bus_message *m, void *userdata,
 			   sd_bus_error *error)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct face *f = userdata;
 	const struct account_row *rows;
 	enum account_kind kind;
@@ -105,11 +105,7 @@ static int method_accounts(sd_bus_message *m, void *userdata,
 		return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
 					"There are no accounts of that kind.");
 	r = f->caller.ops->accounts(f->caller.userdata, kind, &rows, &n);
-	if (r >= 0)
-		r = sd_bus_message_new_method_return(m, &reply);
-	if (r >= 0)
-		r = control_append_accounts(reply, rows, n);
-	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+	return r < 0 ? r : REPLY_ROWS(m, control_append_accounts, rows, n);
 }
 
 /* sd-bus would ask for CAP_SYS_ADMIN; who may do what, control-change knows. */
