@@ -18,6 +18,8 @@
 
 /* How often others are looked for while there is work. */
 #define ROOM_USEC 50000ULL
+/* ... and CPUs are counted. */
+#define COUNT_USEC USEC_PER_SEC
 
 /* Between two tries of a worker to get what it needs. */
 #define OPEN_NSEC (50L * 1000 * 1000)
@@ -39,6 +41,8 @@ struct pool {
 	const struct root *root;
 	sd_event_source *timer; /* looks for others while jobs are pending */
 	uint64_t looked_usec;
+	uint64_t counted_usec; /* CPUs; they come and go rarely */
+	long n_cpus;
 	int eventfd;
 	sd_event_source *source;
 	unsigned int pending;
@@ -156,15 +160,20 @@ static void *worker_main(void *arg)
  */
 static void room_look(struct pool *pool)
 {
-	long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 	unsigned int n_running;
 
-	pool->looked_usec = clock_usec(CLOCK_MONOTONIC);
-	if (n_cpus < 1 || runqueue_length(pool->root, &n_running) < 0)
+	pool->looked_usec = now;
+	if (now >= pool->counted_usec + COUNT_USEC) {
+		pool->n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+		pool->counted_usec = now;
+	}
+	if (pool->n_cpus < 1 || runqueue_length(pool->root, &n_running) < 0)
 		return;
 	pthread_mutex_lock(&pool->lock);
-	pool->room = pressure_threads(pool->n_threads, (unsigned int)n_cpus,
-				      n_running, pool->n_busy + 1);
+	pool->room = pressure_threads(pool->n_threads,
+				      (unsigned int)pool->n_cpus, n_running,
+				      pool->n_busy + 1);
 	pthread_cond_broadcast(&pool->wake);
 	pthread_mutex_unlock(&pool->lock);
 }
