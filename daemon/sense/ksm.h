@@ -4,7 +4,7 @@
  *
  * They, and those of each process (process_ksm_read()), are on every kernel
  * and cost nothing between two looks. The tracepoints of ksmd (ksm:*, since
- * 6.4) are not used: they tell of each merged page while it is merged, which
+ * 6.3) are not used: they tell of each merged page while it is merged, which
  * would make a merge dearer for sums that stand here already, and no
  * tracepoint tells of a page that a write has parted again.
  */
