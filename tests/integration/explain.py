@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# test-timeout: 600
 """ksmd-plusctl explain names the reason: for each that can be had here there
 is a process, or a machine, in that state.
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# test-timeout: 900
 """Reasons of ksmd-plusctl explain that are the whole machine's: in a guest,
 where nobody else is concerned. What tests/integration/explain.py shows by
 files that lie over those of the kernel is real here.
