@@ -150,6 +150,7 @@ def names_what_waits(t):
     """Candidates for a moment: with each pair that comes. Then somebody else
     stops ksmd, and what is registered has to wait; then the search is paused.
     """
+    harness.ksm_write("run", "0")       # so that it is the daemon who starts it
     daemon = t.daemon(t.config(*FAST))
 
     def pair(seed):
