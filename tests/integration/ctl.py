@@ -6,22 +6,17 @@ With a daemon see the other tests of this folder, which ask it all the time.
 """
 
 import concurrent.futures
-import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import socket
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import harness
-from harness import check, skip
+from harness import check, on_terminal, skip
 
 sys.path.insert(0, str(harness.TOP / "tests/guest"))
 import kernels          # noqa: E402
@@ -48,28 +43,6 @@ def doctor(*args, prefix=()):
     findings = json.loads(done.stdout)
     check(done.stderr == "", done.stderr)
     return {f["check"]: f for f in findings}, done.returncode
-
-
-def on_terminal(*args, columns=80, env=()):
-    """What ksmd-plusctl prints on a terminal of so many columns."""
-    main, sub = pty.openpty()
-    fcntl.ioctl(sub, termios.TIOCSWINSZ,
-                struct.pack("HHHH", 24, columns, 0, 0))
-    environ = {**os.environ, "RUNTIME_DIRECTORY": "/nonexistent",
-               "TERM": "xterm", **dict(env)}
-    for name in ("NO_COLOR", "COLUMNS"):
-        if name not in dict(env):
-            environ.pop(name, None)
-    process = subprocess.Popen([CTL, *args], env=environ, stdout=sub,
-                               stderr=sub, stdin=subprocess.DEVNULL)
-    os.close(sub)
-    text = b""
-    with contextlib.suppress(OSError):      # EIO when it has ended
-        while data := os.read(main, 65536):
-            text += data
-    os.close(main)
-    process.wait(60 * harness.SLOW)
-    return text.decode().replace("\r\n", "\n")
 
 
 # --- how it is used ---------------------------------------------------------

@@ -19,13 +19,16 @@ import contextlib
 import fcntl
 import json
 import os
+import pty
 import re
 import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import traceback
 from pathlib import Path
@@ -407,6 +410,29 @@ def guest(t, name):
         script.write_bytes(GUEST)
     return t.own(Target([str(program), str(script), "-name",
                          b"guest=" + name]))
+
+
+def on_terminal(*args, columns=80, env=()):
+    """What ksmd-plusctl prints on a terminal of so many columns."""
+    main, sub = pty.openpty()
+    fcntl.ioctl(sub, termios.TIOCSWINSZ,
+                struct.pack("HHHH", 24, columns, 0, 0))
+    environ = {**os.environ, "RUNTIME_DIRECTORY": "/nonexistent",
+               "TERM": "xterm", **dict(env)}
+    for name in ("NO_COLOR", "COLUMNS"):
+        if name not in dict(env):
+            environ.pop(name, None)
+    process = subprocess.Popen([str(BUILD / "ksmd-plusctl"), *args],
+                               env=environ, stdout=sub, stderr=sub,
+                               stdin=subprocess.DEVNULL)
+    os.close(sub)
+    text = b""
+    with contextlib.suppress(OSError):      # EIO when it has ended
+        while data := os.read(main, 65536):
+            text += data
+    os.close(main)
+    process.wait(60 * SLOW)
+    return text.decode().replace("\r\n", "\n")
 
 
 def need_ksm():
