@@ -27,6 +27,7 @@ import harness
 from accounts import Cgroup
 from harness import check, wait_for
 
+START = time.monotonic()
 SECONDS = float(os.environ.get("ABUSE_SECONDS", "6"))
 LIMIT = 0.2                     # of one CPU, cpu_limit
 BURST = 60                      # s of CPU for beginnings (decide/budget.h)
@@ -37,8 +38,8 @@ SIZE_MIB = "2"
 MEMORY_PAGES = 512              # of SIZE_MIB
 
 
-def say(text, since=[time.monotonic()]):
-    print(f"# {time.monotonic() - since[0]:6.1f} s {text}", flush=True)
+def say(text):
+    print(f"# {time.monotonic() - START:.1f} s: {text}", flush=True)
 
 
 def calm(t, seed):
@@ -193,21 +194,23 @@ def what_costs_much(t):
     daemon = t.daemon(t.config("[scan]", f"cpu_limit = {LIMIT:.0%}"))
     meter = Meter(daemon)
     wait_for(lambda: collider.pid in listed(daemon), 60, "the first")
-    say("collider seen"); first = calm(t, 7)
+    first = calm(t, 7)
     time.sleep(4)               # it is settled beside those that collide
     hostile = [collider, *spenders(t)]
     cgroups = t.own(Cgroups(t))
-    say("spenders started"); second = calm(t, 7); say("second started")
+    say("all are started")
+    second = calm(t, 7)
     took = wait_merged(daemon, [first, second], "twins beside a collider")
-    say("merged"); pair = [calm(t, 8), calm(t, 8)]
+    pair = [calm(t, 8), calm(t, 8)]
     took_pair = wait_merged(daemon, pair, "twins beside all of them")
-    say("pair merged"); time.sleep(SECONDS)
+    time.sleep(SECONDS)
     meter.judge()
     print(f"# merged beside them after {took:.1f} and {took_pair:.1f} s; "
           f"{cgroups.n} cgroups came and went", flush=True)
-    say("measured"); cgroups.stop(); say("cgroups")
+    cgroups.stop()
     check(daemon.terminate(60) == 0, daemon.log()[-1000:])
-    say("terminated"); finish([*hostile, first, second, *pair])
+    say("the daemon has ended")
+    finish([*hostile, first, second, *pair])
 
 
 def set_user_id(t):
@@ -269,6 +272,7 @@ def another_process_of_its_number(t):
         wait_merged(daemon, [twin, p], "two twins")
         p.stop()
         others.append((p.pid, reborn(t, p.pid, 1000 + i)))
+        say(f"pid {p.pid} is another process")
     p = calm(t, 5)
     wait_merged(daemon, [twin, p], "two twins")
     daemon.kill()
@@ -276,6 +280,7 @@ def another_process_of_its_number(t):
           "the ledger does not know it")
     p.stop()
     others.append((p.pid, reborn(t, p.pid, 2000)))
+    say("the daemon is another process, too")
     daemon.start()
     daemon.wait_ready()
     check(daemon.ctl("rescan").returncode == 0, "rescan")

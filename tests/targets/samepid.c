@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 	wanted = (pid_t)strtol(argv[1], NULL, 10);
 	args.set_tid = (uintptr_t)&wanted;
 	/* EEXIST: the last one of that number is still being buried */
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 10000; i++) {
 		pid = syscall(SYS_clone3, &args, sizeof(args));
 		if (pid >= 0 || errno != EEXIST)
 			break;
