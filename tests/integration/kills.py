@@ -18,6 +18,7 @@ SEED=N repeats a run's choices.
 """
 
 import collections
+import contextlib
 import os
 import random
 import signal
@@ -116,7 +117,8 @@ class Targets:
             if not isinstance(p, harness.Target):
                 p.alive()
             elif p.process.poll() is not None:
-                raise harness.Failed(f"pid {p.pid} ended, {p.ended()}")
+                raise harness.Failed(f"{' '.join(p.process.args[3:])}, "
+                                     f"pid {p.pid}, ended: {p.ended()}")
 
     def finish(self):
         for p in self.steady:
@@ -188,7 +190,9 @@ class Storm:
                 not self.catch(pids[INJECTOR], aimed):
             return False
         for who in self.rng.sample(whom, len(whom)):
-            os.kill(pids[who], signal.SIGKILL)
+            # a keeper ends by itself when its daemon does
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pids[who], signal.SIGKILL)
         self.kills[" and ".join(whom)] += 1
         if self.last:
             self.stages[f"injectors killed {self.last}"] += 1
