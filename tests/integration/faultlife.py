@@ -18,8 +18,10 @@ LIBRARY = harness.BUILD / "tests/faults/faults.so"
 PROGRAMS = ("ksmd-plus", "ksmd-plus-injector")
 PATIENCE = float(os.environ.get("FAULTS_PATIENCE", "30"))
 
-# With no memory at the wrong moment it ends the program (252 does).
-LIBSYSTEMD = re.compile(r"Assertion '.*' failed at src/(libsystemd|basic)")
+# With no memory at the wrong moment they end the program: libsystemd (252
+# does), and glibc where it looks up users.
+ASSERTION = re.compile(r"Assertion '.*' failed at src/(libsystemd|basic)|"
+                       r"nss_\w+\.c:\d+: \w+: Assertion `.*' failed")
 
 
 class Life:
@@ -31,7 +33,7 @@ class Life:
         self.bad = ""           # why this life was not as it has to be
         self.survived = False
         self.restored = True    # by its own end, not by --restore
-        self.aborted = False    # not by us, but by libsystemd
+        self.aborted = False    # not by us, but by a library
         self.left = False       # marks, for the next daemon
         self.last_words = []    # of the daemon, after a bad life
         self.phases = ""        # what took how long
@@ -195,7 +197,7 @@ class World:
         """It ended by itself: with a reason, and not by a crash."""
         status = self.daemon.process.wait()
         log = self.daemon.log()
-        if status == -signal.SIGABRT and LIBSYSTEMD.search(log):
+        if status == -signal.SIGABRT and ASSERTION.search(log):
             life.aborted = True
             return
         check(status > 0, f"ended by itself, {status}: {log[-1500:]}")

@@ -36,6 +36,10 @@ class Fault:
         at = " < ".join(map(self.where, self.frames))
         return f"{self.program}: {self.call} {self.word} at {at}"
 
+    def function(self):
+        """That which calls."""
+        return self.where(self.frames[0]).split(" ")[0]
+
     def where(self, frame):
         """Function and line, where that is our program's."""
         if frame >> 48:
