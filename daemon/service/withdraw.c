@@ -12,6 +12,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "memstat.h"
+#include "planner.h"
 #include "process.h"
 #include "watch.h"
 
@@ -27,6 +28,7 @@ struct request {
 	uint64_t *in_flight;
 	uint64_t bytes; /* our part of it */
 	unsigned int n_tries;
+	bool unmarked; /* nothing is left but to give back the whole */
 	void (*done)(void *userdata);
 	void *userdata;
 };
@@ -63,14 +65,53 @@ static bool is_bad_moment(const struct enrol_outcome *outcome)
 static void on_withdrawn(void *userdata, struct watched *w,
 			 const struct enrol_outcome *outcome);
 
+/*
+ * The call that gives back a whole process copies all that is merged there, in
+ * one hold: before it the mappings are un-marked piece by piece.
+ */
+static int submit_whole(struct request *request, struct watched *w)
+{
+	struct ranges ranges = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; !r && !request->unmarked && i < w->vmas.n; i++) {
+		const struct vma *v = &w->vmas.v[i];
+
+		if (v->mergeable)
+			r = vec_push(&ranges,
+				     ((struct range){ v->start, v->end }));
+	}
+	if (!ranges.n)
+		request->unmarked = true;
+	if (!r)
+		r = enrol_submit(request->enrol, w,
+				 request->unmarked ? INJECT_UNMERGE_ANY
+						   : INJECT_UNMERGEABLE,
+				 ranges.v, ranges.n, on_withdrawn, request);
+	vec_free(&ranges);
+	return r;
+}
+
+static bool is_half(const struct request *request, const struct watched *w,
+		    const struct enrol_outcome *outcome)
+{
+	const struct ledger_process *p = ledger_process(request->ledger,
+							w->process.id);
+
+	return p && p->whole && !request->unmarked &&
+	       (outcome->result == INJECT_DONE ||
+		outcome->result == INJECT_FAILED);
+}
+
 static int submit(struct request *request, struct watched *w)
 {
 	const struct ledger_process *p = ledger_process(request->ledger,
 							w->process.id);
 
+	if (!p) /* another request has done it */
+		return -ENOENT;
 	if (p->whole)
-		return enrol_submit(request->enrol, w, INJECT_UNMERGE_ANY, NULL,
-				    0, on_withdrawn, request);
+		return submit_whole(request, w);
 	return enrol_submit(request->enrol, w, INJECT_UNMERGEABLE, p->ranges.v,
 			    p->ranges.n, on_withdrawn, request);
 }
@@ -98,13 +139,18 @@ static void on_withdrawn(void *userdata, struct watched *w,
 			 const struct enrol_outcome *outcome)
 {
 	struct request *request = userdata;
+	bool half = is_half(request, w, outcome);
 
+	request->unmarked |= half;
 	if (is_bad_moment(outcome) && ++request->n_tries < MAX_TRIES &&
 	    submit(request, w) == 0)
 		return;
-	if (outcome->result == INJECT_DONE || outcome->result == INJECT_GONE)
+	if (half && submit(request, w) == 0)
+		return;
+	if (!half &&
+	    (outcome->result == INJECT_DONE || outcome->result == INJECT_GONE))
 		ledger_forget(request->ledger, w->process.id);
-	else
+	else if (ledger_process(request->ledger, w->process.id))
 		say_left(w, outcome);
 	if (request->in_flight)
 		*request->in_flight -= request->bytes;
