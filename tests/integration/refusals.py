@@ -40,6 +40,10 @@ def check_refuses(done, *words):
     print(f"# {lines[0]}", flush=True)
 
 
+# In two steps: busybox does not make the second one by itself.
+READ_ONLY_SYS = "mount --bind /sys /sys && mount -o remount,bind,ro /sys"
+
+
 def in_namespace(script):
     """A prefix that runs a program after @script, with mounts of its own."""
     return ("unshare", "--mount", "--propagation", "private", "sh", "-c",
@@ -81,7 +85,7 @@ def a_kernel_without_ksm(t):
 
 
 def a_read_only_sys(t):
-    prefix = in_namespace("mount -o bind,ro /sys /sys")
+    prefix = in_namespace(READ_ONLY_SYS)
     check_refuses(run(t, prefix=prefix), "Cannot write", "/sys")
     check_refuses(run(t, "--restore", prefix=prefix), "Cannot write", "/sys")
 
@@ -92,7 +96,7 @@ def a_dry_run_needs_no_writable_sys(t):
     daemon = harness.Daemon(t.folder, t.config(), ["--dry-run"])
     t.stack.callback(daemon.terminate)
     daemon.terminate()
-    daemon.argv = [*in_namespace("mount -o bind,ro /sys /sys"), *daemon.argv]
+    daemon.argv = [*in_namespace(READ_ONLY_SYS), *daemon.argv]
     daemon.start()
     daemon.wait_ready()
     wait_for(lambda: {row["pid"] for row in daemon.ctl_json("list")} >=
