@@ -243,6 +243,8 @@ static int records_map(struct survey *s)
 
 	if (v == MAP_FAILED)
 		return -errno;
+	/* checksums are among them */
+	madvise(v, n * sizeof(*s->forecast.records), MADV_DONTDUMP);
 	s->forecast.records = v;
 	s->private->capacity = n;
 	return 0;

@@ -11,12 +11,6 @@ int worker_open(const struct checksum_engine *engine, struct worker *ret)
 	return engine->lane_new(engine, &ret->lane);
 }
 
-void worker_close(struct worker *worker)
-{
-	if (worker->lane)
-		worker->lane = worker->lane->engine->lane_free(worker->lane);
-}
-
 void worker_wipe(struct worker *worker)
 {
 	const struct checksum_lane *lane = worker->lane;
@@ -25,4 +19,12 @@ void worker_wipe(struct worker *worker)
 		explicit_bzero(lane->area,
 			       lane->n_blocks * CHECKSUM_BLOCK_BYTES);
 	worker->used = false;
+}
+
+void worker_close(struct worker *worker)
+{
+	if (!worker->lane)
+		return;
+	worker_wipe(worker);
+	worker->lane = worker->lane->engine->lane_free(worker->lane);
 }

@@ -385,6 +385,27 @@ static void test_copies_are_wiped(void **state)
 	child_end(pid, &child);
 }
 
+static struct checksum_lane *lane_free_wiped(struct checksum_lane *lane)
+{
+	for (size_t i = 0; i < REGION_BYTES; i++)
+		assert_int_equal(lane->area[i], 0);
+	return checksum_cpu.lane_free(lane);
+}
+
+static void test_copies_do_not_outlive_their_worker(void **state)
+{
+	struct checksum_engine engine = checksum_cpu;
+	struct worker last;
+
+	(void)state;
+	engine.lane_free = lane_free_wiped;
+	assert_int_equal(worker_open(&engine, &last), 0);
+	memset(last.lane->area, 7, last.lane->n_blocks * CHECKSUM_BLOCK_BYTES);
+	last.used = true;
+	worker_close(&last);
+	assert_null(last.lane);
+}
+
 static void test_a_child_that_is_gone(void **state)
 {
 	struct process child = PROCESS_NONE;
@@ -424,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_settle_keeps_what_has_not_changed),
 		cmocka_unit_test(test_the_map_of_a_child),
 		cmocka_unit_test(test_copies_are_wiped),
+		cmocka_unit_test(test_copies_do_not_outlive_their_worker),
 		cmocka_unit_test(test_a_child_that_is_gone),
 	};
 
