@@ -66,10 +66,13 @@ int process_stat_read(const struct root *root, pid_t pid,
 	return stat_parse(text, ret);
 }
 
-bool process_shares_mm(pid_t pid, const struct process_stat *st)
+bool process_shares_mm(const struct root *root, pid_t pid)
 {
-	return st->forked && st->ppid > 0 &&
-	       syscall(SYS_kcmp, pid, st->ppid, KCMP_VM, 0, 0) == 0;
+	struct process_stat st;
+
+	return process_stat_read(root, pid, &st) == 0 && st.forked &&
+	       st.ppid > 0 &&
+	       syscall(SYS_kcmp, pid, st.ppid, KCMP_VM, 0, 0) == 0;
 }
 
 static int stack_read(const struct root *root, struct process_id id,

@@ -81,7 +81,7 @@ int process_open(const struct root *root, struct process_id id,
  * vfork child, or a helper made by clone() with CLONE_VM. Where the kernel has
  * no kcmp() nobody does.
  */
-bool process_shares_mm(pid_t pid, const struct process_stat *st);
+bool process_shares_mm(const struct root *root, pid_t pid);
 
 /* Close what is open; accepts PROCESS_NONE. */
 void process_close(struct process *process);

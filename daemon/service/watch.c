@@ -218,14 +218,6 @@ static int open_judged(struct watch *watch, const struct seen *seen,
 	return 0;
 }
 
-static bool shares_mm(const struct watch *watch, pid_t pid)
-{
-	struct process_stat st;
-
-	return process_stat_read(watch->root, pid, &st) == 0 &&
-	       process_shares_mm(pid, &st);
-}
-
 /* Begin to watch: takes @facts over when it returns 0. */
 static int watched_begin(struct watch *watch, struct seen *seen,
 			 struct rule_verdict *verdict,
@@ -255,7 +247,7 @@ static int watched_begin(struct watch *watch, struct seen *seen,
 	w->mode = mode_limit(watch, verdict->mode);
 	w->domain = rules_domain(verdict->target);
 	w->fresh = true;
-	w->shares = shares_mm(watch, seen->id.pid);
+	w->shares = process_shares_mm(watch->root, seen->id.pid);
 	w->skip = w->shares ? INJECT_REASON_SHARED_MM : INJECT_REASON_NONE;
 	w->first_pass = !w->shares;
 	snprintf(w->rule, sizeof(w->rule), "%s", verdict->rule);
@@ -270,7 +262,7 @@ static bool is_unchanged(const struct watch *watch, const struct watched *w,
 {
 	return w->mode == mode_limit(watch, v->mode) &&
 	       w->domain == rules_domain(v->target) &&
-	       w->shares == shares_mm(watch, w->process.id.pid) &&
+	       w->shares == process_shares_mm(watch->root, w->process.id.pid) &&
 	       !strcmp(w->target, v->target ? v->target->name : "");
 }
 
