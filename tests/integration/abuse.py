@@ -170,12 +170,14 @@ def finish(targets):
 
 
 def spenders(t):
-    """All that are to cost much, but the collider. Two of those with many
-    mappings have pages in common, and get more when they have been read."""
+    """All that are to cost much, but the collider. Of those with many
+    mappings, who has all but a few of them gets no more; one that gets some
+    early, two for each range, may miss those when it wants all itself."""
     targets = []
-    for name, *args in (("splinters", "--early", "1000"),
-                        ("splinters", "--early", "1000"),
-                        ("splinters", "--early", "60000", "--seed", "2"),
+    for name, *args in (("splinters", "--early", "1000", "--spare", "2100"),
+                        ("splinters", "--early", "1000", "--spare", "2100"),
+                        ("splinters", "--early", "60000", "--spare", "200"),
+                        ("splinters", "--early", "65000"),
                         ("vast", "--tib", "2", "--every", "1024",
                          "--register", "yes"),
                         ("vast", "--tib", "32", "--every", "16384"),
