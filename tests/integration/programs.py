@@ -77,7 +77,8 @@ def user_folder(t, name):
 
 
 def as_user(*argv):
-    return ["setpriv", "--reuid", USER, "--regid",
+    # who changes its user loses the signal that harness asked for
+    return ["setpriv", "--pdeathsig", "KILL", "--reuid", USER, "--regid",
             str(pwd.getpwnam(USER).pw_gid), "--clear-groups", *argv]
 
 
