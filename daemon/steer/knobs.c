@@ -134,10 +134,11 @@ static int value_set(struct knobs *knobs, enum knob knob, const char *value)
 			names[knob], now);
 		return KNOB_FOREIGN;
 	}
-	if (!strcmp(now, value))
-		return 0;
+	/* also what is right already: what it is next tells of somebody else */
 	if (!k)
 		r = ledger_knob_found(knobs->ledger, names[knob], now);
+	if (!strcmp(now, value))
+		return 0;
 	if (!r && knob == KNOB_ADVISOR_MODE)
 		r = advisor_side_effect(knobs, true);
 	if (!r)

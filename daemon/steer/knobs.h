@@ -4,9 +4,9 @@
  *
  * Every original value goes into the ledger before the first change, every
  * intention before each write. Before a write the file is read: if it does not
- * hold what we wrote last, somebody else steers it (and be it that he put the
- * original back); from then on that knob is theirs, it is not written nor
- * restored, and knobs_is_foreign() says so.
+ * hold what we wrote last, or found if that was what we wanted, somebody else
+ * steers it (and be it that he put the original back); from then on that knob
+ * is theirs, it is not written nor restored, and knobs_is_foreign() says so.
  */
 #pragma once
 

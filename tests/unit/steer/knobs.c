@@ -108,11 +108,27 @@ static void test_what_is_right_already_is_not_written(void **state)
 	(void)state;
 	faketree_file(KSM "run", "1\n");
 	assert_int_equal(knobs_set(knobs, KNOB_RUN, 1), 0);
-	assert_null(ledger_knob(ledger, "run"));
+	assert_string_equal(ledger_knob(ledger, "run")->original, "1");
+	assert_string_equal(ledger_knob(ledger, "run")->wrote, "");
 	/* the newline that a write of ours would have left out */
 	HAS("run", "1");
 	assert_int_equal(knobs_restore(knobs), 0);
 	HAS("run", "1");
+	assert_true(ledger_is_empty());
+}
+
+/* It was as we wanted it, so nothing was written; and then it was not. */
+static void test_somebody_else_changes_what_was_right(void **state)
+{
+	(void)state;
+	faketree_file(KSM "run", "1\n");
+	assert_int_equal(knobs_set(knobs, KNOB_RUN, 1), 0);
+	faketree_file(KSM "run", "0\n");
+	assert_int_equal(knobs_set(knobs, KNOB_RUN, 1), KNOB_FOREIGN);
+	HAS("run", "0");
+	assert_int_equal(knobs_restore(knobs), 0);
+	HAS("run", "0");
+	assert_true(ledger_is_empty());
 }
 
 static void test_the_original_is_written_down_first(void **state)
@@ -336,6 +352,7 @@ int main(void)
 		TEST(test_each_value_comes_back),
 		TEST(test_what_is_right_already_is_not_written),
 		TEST(test_the_original_is_written_down_first),
+		TEST(test_somebody_else_changes_what_was_right),
 		TEST(test_somebody_else_writes),
 		TEST(test_somebody_else_writes_last),
 		TEST(test_somebody_else_puts_the_original_back),
