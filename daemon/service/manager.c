@@ -31,6 +31,7 @@
 #include "pool.h"
 #include "process.h"
 #include "pulser.h"
+#include "relief.h"
 #include "report.h"
 #include "scan.h"
 #include "settings.h"
@@ -77,6 +78,8 @@ static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)usec;
 	adopt_prune(m->adopt);
+	if (!m->paused && !m->stopping && !m->options.dry_run)
+		relief_turn(&m->withdraw, m->watch, m->kfeat->max_map_count);
 	cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	sd_event_source_set_time(source,
 				 now + MAX(WALK_USEC, cpu * WALK_SHARE));

@@ -84,6 +84,8 @@ struct watched {
 	/* from the last look at its mappings */
 	struct vmas vmas;
 	uint64_t mapped_usec; /* when they were read */
+	uint64_t
+		relieved_usec; /* when it got its ranges back for what was read */
 	bool mapping; /* they are being read because of a hint */
 	size_t n_mappings;
 	struct watched_regions regions; /* by base */

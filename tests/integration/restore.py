@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import harness
 from harness import check, wait_for
@@ -283,6 +284,37 @@ def a_dry_run_changes_nothing(t):
     check(not left, f"left in the runtime directory: {left}")
 
 
+def n_mappings(p):
+    return Path(f"/proc/{p.pid}/maps").read_text().count("\n")
+
+
+def who_comes_near_his_limit_gets_his_mappings_back(t):
+    most = int(Path("/proc/sys/vm/max_map_count").read_text())
+    later = most - most // 16 + 300     # with what was marked: not yet all
+    targets = [t.target("splinters", "--early", "1000", "--msec", "1000000000",
+                        "--later", str(later), "--spare", "40")
+               for _ in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: all(harness.marks(p.pid) > 100 for p in targets), 60,
+             "many ranges in each")
+    first = targets[0]
+    os.kill(first.pid, signal.SIGUSR1)
+    wait_for(lambda: n_mappings(first) >= later, 60, "most of its mappings")
+
+    def is_relieved():
+        daemon.ctl("rescan")
+        return harness.marks(first.pid) == 0
+
+    wait_for(is_relieved, 120, "its ranges given back", 1)
+    check(harness.marks(targets[1].pid) > 100, "the other has lost its own")
+    os.kill(first.pid, signal.SIGUSR1)
+    wait_for(lambda: n_mappings(first) > later + 200, 60, "the rest", 0.001)
+    check("Giving back the ranges of splinters" in daemon.log(),
+          "nothing is said")
+    for p in targets:
+        p.finish()
+
+
 def whole_processes_are_given_back(t):
     """mode = whole: PR_SET_MEMORY_MERGE, and its undoing."""
     if not any("ksm_merge_any" in line for line in
@@ -309,4 +341,5 @@ if __name__ == "__main__":
                 pausing_hands_ksmd_back, pausing_ends_a_pulse,
                 a_reload_withdraws_who_is_no_longer_named,
                 a_broken_file_changes_nothing, a_dry_run_changes_nothing,
+                who_comes_near_his_limit_gets_his_mappings_back,
                 whole_processes_are_given_back)

@@ -8,7 +8,11 @@
  * the mappings hold the same. Another mapping is a patchwork: each page that
  * has a twin in targets of the same --seed is at a distance from the next, so
  * that to mark it takes two mappings.
+ *
+ * SIGUSR1 makes it go on at once, the first to --later, the second to the end.
  */
+#include <signal.h>
+
 #include "target.h"
 
 #define PATCHES 1024
@@ -17,6 +21,13 @@
 static struct target t;
 static char *splinters;
 static uint64_t n_splinters;
+static volatile sig_atomic_t n_told;
+
+static void on_told(int number)
+{
+	(void)number;
+	n_told++;
+}
 
 /* Neighbours that may not be joined: their protections differ. */
 static void splinter_to(uint64_t n)
@@ -115,8 +126,10 @@ int main(int argc, char **argv)
 		{ "spare", "N that are never used", "40" },
 	};
 	uint64_t early, later, most, others, started;
+	bool is_time;
 	char *patchwork;
 
+	signal(SIGUSR1, on_told);
 	target_options(&t, argc, argv, "Very many mappings.", options, 4);
 	early = strtoull(options[0].value, NULL, 10);
 	most = number_in("/proc/sys/vm/max_map_count");
@@ -138,11 +151,12 @@ int main(int argc, char **argv)
 		later = most - 100;
 	while (!target_stopping(&t)) {
 		target_sleep(5000);
-		if (target_nsec() - started <
-		    strtoull(options[2].value, NULL, 10) * 1000000)
-			continue;
-		splinter_to(later);
-		splinter_more(most - later);
+		is_time = target_nsec() - started >=
+			  strtoull(options[2].value, NULL, 10) * 1000000;
+		if (is_time || n_told > 0)
+			splinter_to(later);
+		if (is_time || n_told > 1)
+			splinter_more(most - later);
 	}
 	for (uint64_t i = 0; i < n_splinters; i++)
 		if (*(uint64_t *)(splinters + i * PAGE_BYTES) != t.seed)
