@@ -24,8 +24,8 @@ import time
 from pathlib import Path
 
 import harness
-from accounts import Cgroup
 from harness import check, wait_for
+from strangers import Cgroup
 
 START = time.monotonic()
 SECONDS = float(os.environ.get("ABUSE_SECONDS", "6"))
