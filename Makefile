@@ -377,6 +377,7 @@ help:
 	@echo "make faults   let every call to the system fail once (as root)"
 	@echo "make fuzz     FUZZ_SECONDS (60) of any input for each parser,"
 	@echo "              or FUZZ_RUNS=N of them"
+	@echo "make stress   programs of stress-ng, which verify themselves (as root)"
 	@echo "make killstorm  kill it KILLS (5000) times at any moment (as root;"
 	@echo "              SERVERS=yes installs PostgreSQL, Redis and nginx for it)"
 	@echo "make deps     install the packages that building and testing need"
@@ -458,6 +459,13 @@ fuzz: deps-build deps-test
 	@KSMD_PLUS_BUILD=$(B) FUZZ_RUNS=$(FUZZ_RUNS) \
 		FUZZ_SECONDS=$(or $(FUZZ_SECONDS),$(if $(FUZZ_RUNS),,60)) \
 		tests/fuzz/run
+
+.PHONY: stress
+stress: deps-build deps-demo
+	$(call need,stress-ng)
+	@$(MAKE) --no-print-directory $(PARALLEL) all $(TARGETS)
+	@KSMD_PLUS_BUILD=$(B) STRESSORS=$${STRESSORS:-all} \
+		tests/integration/stressors.py
 
 .PHONY: killstorm
 killstorm: deps-build deps-demo deps-storm

@@ -64,6 +64,7 @@ PROGRAMS = ("restore", "reading", "merge", "ctl", "huge", "refusals",
             "state", "launch", "metrics", "hints", "privileges", "privacy",
             "watchdog", "attack")
 LEFT_OUT = {
+    "abuse": "takes minutes (ABUSE_SECONDS)",
     "bus": "wants dbus-daemon and polkit; libsystemd is not the kernel",
     "disks": "wants the machines of guests.py",
     "dsa": "wants a device; without one it is about an imitation",
@@ -72,6 +73,8 @@ LEFT_OUT = {
     "guests": "boots guests, which in a guest are too slow",
     "matrix": "is this",
     "soak": "takes hours (make soak)",
+    "strangers": "is about what is printed",
+    "stressors": "takes minutes (make stress)",
     "top": "wants tmux; what it shows is ksmd-plusctl's",
 }
 # In CI: what each feature is for, once.
