@@ -127,10 +127,13 @@ static void ten_thousand_names(void **state)
 	(void)state;
 	assert_int_equal(accounts_new(&accounts), 0);
 	for (unsigned int i = 0; i < 10000; i++) {
-		snprintf(name, sizeof(name), "%c\"\\\n%u\xff\x1b[%um",
-			 (int)(1 + i % 255), i / 3, i);
-		memset(name + strlen(name), 'x', i % 2 ? 3000 : 1);
-		name[3500] = '\0';
+		size_t more = i % 2 ? 3000 : 1;
+		int len = snprintf(name, sizeof(name) - more,
+				   "%c\"\\\n%u\xff\x1b[%um",
+				   (int)(1 + i % 255), i / 3, i);
+
+		memset(name + len, 'x', more);
+		name[(size_t)len + more] = '\0';
 		accounts_enter(accounts, ACCOUNT_GUEST, name);
 	}
 	while ((g = accounts_at(accounts, ACCOUNT_GUEST, guests->n))) {
