@@ -60,6 +60,8 @@ struct manager {
 
 	bool paused;
 	bool walked; /* /proc was walked once */
+	bool somebody_left; /* since memory was trimmed */
+	uint64_t trim_usec;
 	bool stopping;
 	struct ending *ending;
 };

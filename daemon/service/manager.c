@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -46,6 +47,9 @@
 /* ... unless a walk costs more than a hundredth of that, with many processes */
 #define WALK_SHARE 100U
 
+/* What those who are gone have left in the allocator goes back to the kernel. */
+#define TRIM_USEC (5 * USEC_PER_SEC)
+
 static void on_found(void *userdata, struct watched *w)
 {
 	struct manager *m = userdata;
@@ -65,8 +69,18 @@ static void on_lost(void *userdata, struct watched *w)
 	accounting_lost(m->accounting, w);
 	scan_lost(m->scan, w);
 	hinting_lost(m->hinting, w);
+	m->somebody_left = true;
 	if (!m->stopping && !m->options.dry_run)
 		withdraw_begin(&m->withdraw, w, NULL, NULL);
+}
+
+static void memory_trim(struct manager *m, uint64_t now)
+{
+	if (!m->somebody_left || now < m->trim_usec + TRIM_USEC)
+		return;
+	malloc_trim(0);
+	m->somebody_left = false;
+	m->trim_usec = now;
 }
 
 static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
@@ -80,6 +94,7 @@ static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
 	adopt_prune(m->adopt);
 	if (!m->paused && !m->stopping && !m->options.dry_run)
 		relief_turn(&m->withdraw, m->watch, m->kfeat->max_map_count);
+	memory_trim(m, now);
 	cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	sd_event_source_set_time(source,
 				 now + MAX(WALK_USEC, cpu * WALK_SHARE));

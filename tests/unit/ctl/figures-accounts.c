@@ -129,8 +129,8 @@ static void ten_thousand_names(void **state)
 	for (unsigned int i = 0; i < 10000; i++) {
 		size_t more = i % 2 ? 3000 : 1;
 		int len = snprintf(name, sizeof(name) - more,
-				   "%c\"\\\n%u\xff\x1b[%um",
-				   (int)(1 + i % 255), i / 3, i);
+				   "%c\"\\\n%u\xff\x1b[%um", (int)(1 + i % 255),
+				   i / 3, i);
 
 		memset(name + len, 'x', more);
 		name[(size_t)len + more] = '\0';
