@@ -309,11 +309,11 @@ static void pulse_start(struct merge *merge)
 
 static void pulse_finish(struct merge *merge, enum pulse_verdict verdict)
 {
-	pulser_end(merge->env.pulser, verdict);
+	merge->counters.promised = pulser_end(merge->env.pulser, verdict);
 	merge->stage = MERGE_IDLE;
-	merge->counters.promised = 0;
 	merge->counters.pulses++;
-	track_pulse_done(merge->env.track);
+	if (!merge->counters.promised)
+		track_pulse_done(merge->env.track);
 	merge->env.pulsed(merge->env.userdata);
 }
 

@@ -233,9 +233,11 @@ uint64_t pulser_deadline_usec(const struct pulser *pulser)
 	return pulser->pulse.deadline_usec;
 }
 
-void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
+uint64_t pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 {
 	const struct pulse *p = &pulser->pulse;
+	bool unfinished = verdict == PULSE_TIMEOUT &&
+			  p->gained >= p->promised / 2;
 	struct pulse_pace pace = rest_pace(pulser);
 
 	rest(pulser, &pace);
@@ -249,4 +251,5 @@ void pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 		(double)(p->last.ksmd_nsec - p->start.ksmd_nsec) / 1e9,
 		pulse_verdict_name(verdict));
 	tell(pulser, pulse_verdict_name(verdict));
+	return unfinished ? p->promised - MIN(p->gained, p->promised) : 0;
 }

@@ -73,5 +73,9 @@ enum pulse_verdict pulser_poll(struct pulser *pulser);
 /* When pulser_poll() says that it is over, whatever has come of it. */
 uint64_t pulser_deadline_usec(const struct pulser *pulser);
 
-/* The pulse is over: rest, and say what came of it. */
-void pulser_end(struct pulser *pulser, enum pulse_verdict verdict);
+/*
+ * The pulse is over: rest, and say what came of it.
+ * Return: pages that are promised still, because ksmd got more than half way
+ * and had no time for the rest, as beside many who want the CPU.
+ */
+uint64_t pulser_end(struct pulser *pulser, enum pulse_verdict verdict);
