@@ -164,9 +164,12 @@ def names_what_waits(t):
         return wait_for(state, 60, "its being found", 0.01)
 
     for seed in range(10, 20):
-        if "candidates" in (found := candidates_of(pair(seed)[0])):
+        first = pair(seed)[0]
+        if "candidates" in (found := candidates_of(first)):
             break
     must_have(found, "candidates")
+    # before that the daemon has started nothing that could be stopped
+    wait_for(lambda: "merged" in daemon_reasons(daemon, first), 60, "a merge")
     wait_for(lambda: daemon.status()["state"] == "resting", 60, "rest")
     harness.ksm_write("run", "0")
     stopped = pair(20)[0]
