@@ -381,10 +381,15 @@ int planner_plan(const struct plan_runs *runs, const struct ranges *mappings,
 	return r;
 }
 
+uint64_t planner_usable(uint64_t max_map_count)
+{
+	return max_map_count - max_map_count / PLAN_RESERVED_PART;
+}
+
 uint32_t planner_max_ranges(uint32_t max_ranges, uint32_t n_enrolled,
 			    uint64_t n_mappings, uint64_t max_map_count)
 {
-	uint64_t usable = max_map_count - max_map_count / PLAN_RESERVED_PART;
+	uint64_t usable = planner_usable(max_map_count);
 	uint64_t left = usable > n_mappings ? usable - n_mappings : 0;
 	uint64_t allowed = n_enrolled + left / 20 / 2;
 

@@ -68,6 +68,9 @@ int planner_plan(const struct plan_runs *runs, const struct ranges *mappings,
  * want the rest itself, at once. */
 #define PLAN_RESERVED_PART 16U
 
+/* How many mappings that leaves. */
+uint64_t planner_usable(uint64_t max_map_count);
+
 /*
  * How many ranges a process may have: @max_ranges, and no more new mappings
  * (two per range) than 5 % of what is left of @max_map_count without the

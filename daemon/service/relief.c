@@ -22,7 +22,7 @@ static bool is_due(const struct watched *w, uint64_t usable)
 void relief_turn(const struct withdraw_env *env, const struct watch *watch,
 		 uint64_t max_map_count)
 {
-	uint64_t usable = max_map_count - max_map_count / PLAN_RESERVED_PART;
+	uint64_t usable = planner_usable(max_map_count);
 	size_t n;
 	struct watched *const *list = watch_list(watch, &n);
 

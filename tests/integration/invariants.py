@@ -27,11 +27,6 @@ FDS_EACH = 5                    # pidfd, directory, mem, pagemap, smaps
 FDS_BESIDE = 100
 
 
-def tracer_of(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("TracerPid:")[1].split()[0])
-
-
 def status_number(pid, name):
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
@@ -80,7 +75,8 @@ class Invariants(threading.Thread):
         """Nobody is held for long, or has more marks than he may have, or
         one that the ledger does not know: it comes before the mark."""
         for pid, is_ours in self.targets().items():
-            self.traced[pid] = self.traced[pid] + 1 if tracer_of(pid) else 0
+            self.traced[pid] = self.traced[pid] + 1 \
+                if status_number(pid, "TracerPid") else 0
             check(self.traced[pid] < HELD_LOOKS,
                   f"pid {pid} is traced for {HELD_LOOKS} s")
             if not is_ours:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import harness
 from harness import check, wait_for
+from tracing import children_of
 
 MANUAL = harness.TOP / "man/ksmd-plus.8"
 # Since Linux 2.2 to 5.8; their numbers are for ever.
@@ -61,13 +62,6 @@ def check_sets(what, found, wanted, bound=0, seccomp=None):
     if seccomp is not None:
         check(found["Seccomp"] == seccomp,
               f"{what}: seccomp {found['Seccomp']}")
-
-
-def children_of(pid):
-    """{name: pid} of the daemon's children."""
-    return {(Path(f"/proc/{child}/comm")).read_text().strip(): int(child)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()}
 
 
 def pair(t, seed, size=4):
