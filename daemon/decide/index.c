@@ -17,6 +17,10 @@
 #define HOLE_SEARCH 128
 /* With 2^10 buckets or more, home and tag give back all 32 bits of a hash. */
 #define MIN_BUCKETS 1024U
+/* The table becomes smaller when so few of its slots are used, one in ..., and
+ * is so full then, in percent: far from growing again. */
+#define FIT_BELOW 4
+#define FIT_FULL  60
 /* Buckets whose entries may stay in place when the table grows by a fifth. */
 #define REHASH_LOW 32U
 
@@ -103,10 +107,21 @@ static uint64_t bytes_of(uint64_t n_buckets)
 	return (n_buckets + PROBE_BUCKETS - 1) * sizeof(struct bucket);
 }
 
+static struct bucket *buckets_new(uint64_t n_buckets)
+{
+	void *p = mmap(NULL, bytes_of(n_buckets), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	/* it tells what pages hold, to whoever can guess them */
+	madvise(p, bytes_of(n_buckets), MADV_DONTDUMP);
+	return p;
+}
+
 int index_new(uint64_t max_bytes, uint64_t seed, struct index **ret)
 {
 	_cleanup_free_ struct index *index = calloc(1, sizeof(*index));
-	void *p;
 
 	if (!index)
 		return -ENOMEM;
@@ -114,13 +129,9 @@ int index_new(uint64_t max_bytes, uint64_t seed, struct index **ret)
 	index->max_buckets = MAX(max_bytes / sizeof(struct bucket),
 				 (uint64_t)MIN_BUCKETS);
 	index->n_buckets = MIN_BUCKETS;
-	p = mmap(NULL, bytes_of(index->n_buckets), PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
+	index->buckets = buckets_new(index->n_buckets);
+	if (!index->buckets)
 		return -ENOMEM;
-	/* it tells what pages hold, to whoever can guess them */
-	madvise(p, bytes_of(index->n_buckets), MADV_DONTDUMP);
-	index->buckets = p;
 	*ret = TAKE_PTR(index);
 	return 0;
 }
@@ -318,6 +329,28 @@ static void grow(struct index *index)
 	index->buckets = p;
 	index->n_buckets = n_new;
 	rehash(index, n_old);
+}
+
+bool index_fit(struct index *index)
+{
+	uint64_t slots = index->n_buckets * BUCKET_SLOTS;
+	uint64_t n_new = MAX(index->n_entries * 100 / (BUCKET_SLOTS * FIT_FULL),
+			     (uint64_t)MIN_BUCKETS);
+	uint64_t n_old = index->n_buckets;
+	struct bucket *old = index->buckets;
+	struct bucket *new;
+
+	if (index->n_entries * FIT_BELOW > slots || n_new * 2 > n_old)
+		return false;
+	new = buckets_new(n_new);
+	if (!new)
+		return false;
+	index->buckets = new;
+	index->n_buckets = n_new;
+	for (uint64_t at = 0; at < n_old + PROBE_BUCKETS - 1; at++)
+		bucket_rehash(index, &old[at], at, n_old);
+	munmap(old, bytes_of(n_old));
+	return true;
 }
 
 static bool is_full(const struct index *index)

@@ -78,6 +78,13 @@ void index_remove(struct index *index, uint32_t key, struct page_ref ref);
 /* A round has passed: what is not seen again grows old. */
 void index_age(struct index *index);
 
+/*
+ * Give back what a table needs no more that was far larger once. True if it
+ * has become smaller; without memory for the new one it stays as it is. Costs
+ * nothing where little can be had.
+ */
+bool index_fit(struct index *index);
+
 uint64_t index_bytes(const struct index *index);
 uint64_t index_entries(const struct index *index);
 uint64_t index_lost(const struct index *index);

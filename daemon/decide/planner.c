@@ -108,7 +108,7 @@ static int drafts_limit(struct drafts *drafts, uint32_t max)
 	if (!gaps)
 		return -ENOMEM;
 	for (size_t i = 0; i < drafts->n; i++)
-		if (drafts->v[i].gap)
+		if (drafts->v[i].gap && drafts->v[i].gap <= PLAN_GAP_MAX_PAGES)
 			gaps[n_gaps++] = drafts->v[i].gap;
 	if (!n_gaps)
 		return 0;

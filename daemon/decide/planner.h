@@ -26,6 +26,9 @@
 #define PLAN_PAGE_COST	64U
 #define PLAN_RANGE_COST (2U * 192U + 64U)
 #define PLAN_GAP_PAGES	(PLAN_RANGE_COST / PLAN_PAGE_COST)
+/* No longer gap is ever filled, present or not: whoever un-marks it looks at
+ * each of its pages, 60 ns each (mm/ksm.c, break_ksm(); measured on 6.18). */
+#define PLAN_GAP_MAX_PAGES 16384U
 
 /*
  * A huge page is split before one of its pages merges, and stays split where

@@ -430,6 +430,11 @@ void track_round_done(struct track *track)
 		track_retry(track);
 }
 
+bool track_fit(struct track *track)
+{
+	return index_fit(track->index);
+}
+
 void track_counters(const struct track *track, struct track_counters *ret)
 {
 	*ret = (struct track_counters){

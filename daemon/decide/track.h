@@ -147,4 +147,8 @@ void track_round_done(struct track *track);
  * checksum, are tried again now. */
 void track_retry(struct track *track);
 
+/* Give back memory that was needed for more pages than there are now. True if
+ * there was some. */
+bool track_fit(struct track *track);
+
 void track_counters(const struct track *track, struct track_counters *ret);

@@ -104,6 +104,53 @@ static void test_growing_keeps_everything(void **state)
 	index_free(index);
 }
 
+/* What has become empty gives its memory back, and loses nothing by that. */
+static void test_fitting_keeps_everything(void **state)
+{
+	const uint32_t n = 1000000, kept = 50000;
+	struct index_hit hit = { 0 };
+	struct index *index;
+	uint64_t entries;
+
+	(void)state;
+	assert_int_equal(index_new(1ULL << 30, SEED, &index), 0);
+	assert_false(index_fit(index));
+	for (uint32_t i = 0; i < n; i++) {
+		index_put(index, key_of(i), ref_of(i), &hit);
+		if (i % 1000 == 0)
+			index_mark_duplicate(index, key_of(i));
+	}
+	assert_false(index_fit(index));
+	for (uint32_t i = kept; i < n; i++)
+		index_remove(index, key_of(i), ref_of(i));
+	entries = index_entries(index);
+	assert_true(entries > kept * 0.99);
+	assert_true(index_fit(index));
+	assert_false(index_fit(index));
+	assert_true(index_bytes(index) <= 14 * entries);
+	assert_int_equal(index_entries(index), entries);
+	for (uint32_t i = 0; i < n; i++) {
+		if (index_get(index, key_of(i), &hit) != INDEX_FOUND)
+			continue;
+		entries--;
+		assert_true(i < kept);
+		assert_int_equal(hit.ref.region, ref_of(i).region);
+		assert_int_equal(hit.ref.page, ref_of(i).page);
+		assert_int_equal(hit.duplicate, i % 1000 == 0);
+	}
+	assert_int_equal(entries, 0);
+	/* it may grow again, and become as small as at first */
+	for (uint32_t i = 0; i < n; i++)
+		index_put(index, key_of(i), ref_of(i), &hit);
+	assert_true(index_entries(index) > n * 0.99);
+	for (uint32_t i = 0; i < n; i++)
+		index_remove(index, key_of(i), ref_of(i));
+	assert_int_equal(index_entries(index), 0);
+	assert_true(index_fit(index));
+	assert_true(index_bytes(index) < 1 << 17);
+	index_free(index);
+}
+
 static void test_memory_is_bounded_and_loss_is_told(void **state)
 {
 	const uint64_t bound = 1 << 20;
@@ -154,6 +201,7 @@ int main(void)
 		cmocka_unit_test(test_second_page_finds_first),
 		cmocka_unit_test(test_only_the_representative_is_removed),
 		cmocka_unit_test(test_growing_keeps_everything),
+		cmocka_unit_test(test_fitting_keeps_everything),
 		cmocka_unit_test(test_memory_is_bounded_and_loss_is_told),
 		cmocka_unit_test(test_known_duplicates_do_not_give_way),
 	};

@@ -210,6 +210,43 @@ static void test_far_apart_the_best_is_kept(void **state)
 	free(text);
 }
 
+/* Who un-marks it has to look at all of it, whatever it makes room for. */
+static void test_no_vast_gap_is_filled(void **state)
+{
+	static const struct {
+		uint64_t gap;
+		size_t n; /* of new ranges: the gap, and what has room now */
+	} cases[] = {
+		{ PLAN_GAP_MAX_PAGES, 2 },
+		{ PLAN_GAP_MAX_PAGES + 1, 0 },
+		{ 1ULL << 32, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const uint64_t far = BASE + (cases[i].gap + 1) * PAGE_BYTES;
+		struct plan_run v[] = {
+			{ BASE, BASE + PAGE_BYTES, true },
+			{ far, far + PAGE_BYTES, true },
+			{ far + 2 * PAGE_BYTES, far + 3 * PAGE_BYTES, false },
+		};
+		struct range maps[] = {
+			{ BASE, far + PAGE_BYTES },
+			{ far + 2 * PAGE_BYTES, far + 3 * PAGE_BYTES },
+		};
+		struct plan_runs runs = { v, 3, 3 };
+		struct ranges mappings = { maps, 2, 2 }, none = { 0 };
+		struct plan_limits limits = { .max_ranges = 2 };
+		struct ranges ranges = { 0 };
+
+		assert_int_equal(planner_plan(&runs, &mappings, &none, &limits,
+					      &ranges),
+				 0);
+		assert_int_equal(ranges.n, cases[i].n);
+		vec_free(&ranges);
+	}
+}
+
 /* One duplicate in 64 pages is what pays for the metadata of the others. */
 static void test_density_decides_where_ranges_are_short(void **state)
 {
@@ -335,6 +372,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drawn),
 		cmocka_unit_test(test_far_apart_the_best_is_kept),
+		cmocka_unit_test(test_no_vast_gap_is_filled),
 		cmocka_unit_test(test_density_decides_where_ranges_are_short),
 		cmocka_unit_test(test_regions_that_khugepaged_collapses_again),
 		cmocka_unit_test(test_a_region_in_parts_is_not_collapsed),
