@@ -263,7 +263,7 @@ $(B)/tests/fuzz/%: tests/fuzz/%.c $(call layer_archives,service)
 # What is to read a tree of files reads one that tests/fuzz/tree.h makes up.
 TREE_WRAPS := -Wl$(foreach f,openat close read pread readlinkat fstat fstatat \
 	fdopen fdopendir readdir closedir getpwuid_r,$(comma)--wrap=$(f))
-$(addprefix $(B)/tests/fuzz/,accel proc request unit): LDFLAGS += \
+$(addprefix $(B)/tests/fuzz/,accel proc request smaps unit): LDFLAGS += \
 	$(subst $() ,,$(TREE_WRAPS))
 
 # These parse what ksmd-plusctl alone reads.

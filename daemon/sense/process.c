@@ -299,6 +299,12 @@ static bool smaps_has_mergeable(int dir)
 	return false;
 }
 
+static bool has_marks(const struct process_ksm *ksm, int dir, bool smaps_too)
+{
+	return ksm->mergeable || ksm->merge_any ||
+	       (smaps_too && smaps_has_mergeable(dir));
+}
+
 static int guest_name_read(int dir, struct process_facts *f)
 {
 	char name[GUEST_NAME_SIZE];
@@ -343,9 +349,8 @@ int process_facts_read(const struct root *root, pid_t pid, bool smaps_too,
 		process_facts_clear(&f);
 		return r;
 	}
-	f.self_registered = ksm.mergeable || ksm.merge_any ||
-			    ksm.rmap_items > 0 ||
-			    (smaps_too && smaps_has_mergeable(dir));
+	f.self_registered = (ksm.rmap_items > 0 && !ksm.told) ||
+			    has_marks(&ksm, dir, smaps_too);
 	*ret = f;
 	return 0;
 }
@@ -375,6 +380,7 @@ int process_ksm_read(int dir, struct process_ksm *ret)
 	     line = strtok_r(NULL, "\n", &save)) {
 		unsigned long long value;
 
+		k.told |= !strncmp(line, "ksm_mergeable:", 14);
 		if (sscanf(line, "ksm_rmap_items %llu", &value) == 1)
 			k.rmap_items = value;
 		else if (sscanf(line, "ksm_zero_pages %llu", &value) == 1)
@@ -390,6 +396,14 @@ int process_ksm_read(int dir, struct process_ksm *ret)
 		file_read_u64(dir, "ksm_merging_pages", &k.merging_pages);
 	*ret = k;
 	return 0;
+}
+
+bool process_is_marked(int dir, bool smaps_too)
+{
+	struct process_ksm ksm;
+
+	return process_ksm_read(dir, &ksm) == 0 &&
+	       has_marks(&ksm, dir, smaps_too);
 }
 
 int process_cpu_nsec(const struct root *root, pid_t pid, uint64_t *ret)

@@ -61,7 +61,8 @@ struct process_facts {
 	char *guest; /* the virtual machine that it is, NULL if it is none */
 	bool kernel_thread;
 	bool not_dumpable;
-	bool self_registered; /* has mergeable mappings that we know of */
+	bool self_registered; /* has mergeable mappings that we know of; before
+			       * 6.14 also if it had some: KSM has records */
 };
 
 /* 0, PROCESS_GONE or negative errno. */
@@ -108,10 +109,17 @@ struct process_ksm {
 	uint64_t rmap_items; /* 64 bytes of kernel memory each */
 	bool merge_any; /* PR_SET_MEMORY_MERGE */
 	bool mergeable; /* has mergeable mappings; 6.14+ only */
+	bool told; /* ... where it is known */
 };
 
 /* 0 or PROCESS_GONE. @dir is /proc/PID. */
 int process_ksm_read(int dir, struct process_ksm *ret);
+
+/*
+ * Whether it has mergeable mappings now, by ksm_stat or, with @smaps_too, by
+ * smaps: see process_facts_read(). @dir is /proc/PID.
+ */
+bool process_is_marked(int dir, bool smaps_too);
 
 /* CPU time of thread @pid from schedstat. 0, PROCESS_GONE or -errno. */
 int process_cpu_nsec(const struct root *root, pid_t pid, uint64_t *ret);

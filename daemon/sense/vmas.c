@@ -218,21 +218,6 @@ static int line_take(struct stream *s, const char *line)
 	return 0;
 }
 
-static int text_parse(char *text, const struct sink *sink, size_t *ret_n_all)
-{
-	struct stream s = { .sink = sink };
-	char *save = NULL;
-	int r = 0;
-
-	for (char *line = strtok_r(text, "\n", &save); !r && line;
-	     line = strtok_r(NULL, "\n", &save))
-		r = line_take(&s, line);
-	if (r)
-		return r;
-	*ret_n_all = s.n_all;
-	return parse_close(&s.parse, sink);
-}
-
 /*
  * Take the whole lines of @buf, which holds *len bytes, and move what is left
  * to its front. There is room for any line: a path with each byte escaped has
@@ -287,25 +272,6 @@ static int fd_parse(int fd, const struct sink *sink, size_t *ret_n_all)
 		return r;
 	*ret_n_all = s.n_all;
 	return 0;
-}
-
-int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all)
-{
-	struct sink sink = { .vmas = vmas };
-
-	return text_parse(text, &sink, ret_n_all);
-}
-
-int vmas_parse_classes(char *text, struct vma_classes *ret)
-{
-	struct vma_classes classes = { 0 };
-	struct sink sink = { .classes = &classes };
-	size_t n_all;
-	int r = text_parse(text, &sink, &n_all);
-
-	if (!r)
-		*ret = classes;
-	return r;
 }
 
 int vmas_open(int proc_dir)

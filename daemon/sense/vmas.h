@@ -74,7 +74,3 @@ int vmas_classify(int proc_dir, struct vma_classes *ret);
  * knows. 0 or -ENOMEM, then nothing has changed.
  */
 int vmas_mark(struct vmas *vmas, const struct range *ranges, size_t n);
-
-/* The same from the text of an smaps file; for tests and the fuzzer. */
-int vmas_parse(char *text, struct vmas *vmas, size_t *ret_n_all);
-int vmas_parse_classes(char *text, struct vma_classes *ret);

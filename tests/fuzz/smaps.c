@@ -7,22 +7,18 @@
 #include "vmas.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include <ksmd-plus/types.h>
 
 #include "cleanup.h"
 #include "standalone.h"
+#include "tree.h"
 
-static void check_classes(const uint8_t *data, size_t size, size_t n_lines)
+static void check_classes(int dir, size_t n_lines)
 {
-	_cleanup_free_ char *text = malloc(size + 1);
-	struct vma_classes classes = { 0 };
+	struct vma_classes classes;
 
-	assert(text);
-	memcpy(text, data, size);
-	text[size] = '\0';
-	assert(vmas_parse_classes(text, &classes) == 0);
+	assert(vmas_classify(dir, &classes) == 0);
 	for (int i = 0; i < REASON_MAX_; i++)
 		assert(classes.by[i].mappings <= n_lines);
 }
@@ -46,16 +42,17 @@ static void check_mark(struct vmas *vmas)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_free_ char *text = malloc(size + 1);
 	struct vmas vmas = { 0 };
-	size_t n_all = 0, n_lines = 1;
+	size_t n_all = 0, n_lines = 2;
+	int dir;
 
-	assert(text);
-	memcpy(text, data, size);
-	text[size] = '\0';
+	tree_files[0] = (struct tree_file){ "smaps", data, size };
+	tree_n = 1;
+	dir = tree_top();
 	for (size_t i = 0; i < size; i++)
 		n_lines += data[i] == '\n';
-	assert(vmas_parse(text, &vmas, &n_all) == 0);
+	n_lines += size / 65536; /* lines that are cut */
+	assert(vmas_read(dir, &vmas, &n_all) == 0);
 	assert(vmas.n <= n_all && n_all <= n_lines);
 	for (size_t i = 0; i < vmas.n; i++) {
 		const struct vma *v = &vmas.v[i];
@@ -66,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_mark(&vmas);
 	vec_free(&vmas);
-	check_classes(data, size, n_lines);
+	check_classes(dir, n_lines);
+	close_fd(dir);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include <ksmd-plus/types.h>
 
 #include "cleanup.h"
+#include "faketree.h"
 
 /* A mapping as smaps has it; %s: header's rest, VmFlags. */
 #define ENTRY                                                                  \
@@ -39,22 +40,38 @@
 static struct vmas vmas;
 static size_t n_all;
 
+static int setup(void **state)
+{
+	(void)state;
+	faketree_begin();
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	(void)state;
 	vec_free(&vmas);
 	n_all = 0;
+	faketree_end();
 	return 0;
 }
 
-/* Parse a copy without a byte to spare, so that reading on is noticed. */
+/* The directory of a process whose smaps is @text. */
+static int process_with(const char *text)
+{
+	int dir = open(faketree_top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(dir >= 0);
+	faketree_file("smaps", "%s", text);
+	return dir;
+}
+
 static size_t parse(const char *text)
 {
-	_cleanup_free_ char *copy = strdup(text);
+	_cleanup_close_ int dir = process_with(text);
 
-	assert_non_null(copy);
 	vec_free(&vmas);
-	assert_int_equal(vmas_parse(copy, &vmas, &n_all), 0);
+	assert_int_equal(vmas_read(dir, &vmas, &n_all), 0);
 	return vmas.n;
 }
 
@@ -288,16 +305,14 @@ static void test_of_a_real_process(void **state)
 	munmap(empty, size);
 }
 
-/* Entry upon entry, with names of all lengths, as a file: read in blocks, it
- * says the same as all of it at once. */
+/* Entry upon entry, with names of all lengths, so that any place of an entry
+ * is the end of a block. */
 static void test_a_long_file_is_read_in_blocks(void **state)
 {
 	static const char flags[] = "VmFlags: rd wr mr mw me ac\n";
 	_cleanup_close_ int fd = memfd_create("smaps", MFD_CLOEXEC);
 	_cleanup_fclose_ FILE *f = fdopen(dup(fd), "w");
-	struct vmas once = { 0 };
-	size_t n_once, size = 0;
-	char *text;
+	size_t n = 0;
 
 	(void)state;
 	assert_non_null(f);
@@ -314,21 +329,21 @@ static void test_a_long_file_is_read_in_blocks(void **state)
 		fputc('N', f);
 	fprintf(f, "\nRss: 4 kB\nVmFlags: rd wr");
 	fflush(f);
-	size = (size_t)ftell(f);
-	text = calloc(1, size + 1);
-	assert_non_null(text);
-	assert_int_equal(pread(fd, text, size, 0), size);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-	assert_int_equal(vmas_parse(text, &once, &n_once), 0);
-	assert_int_equal(n_once, 2001);
 	assert_int_equal(vmas_read_open(fd, &vmas, &n_all), 0);
-	assert_int_equal(n_all, n_once);
-	assert_int_equal(vmas.n, once.n);
-	assert_memory_equal(vmas.v, once.v, once.n * sizeof(once.v[0]));
+	assert_int_equal(n_all, 2001);
+	for (unsigned int i = 0; i < 2000; i++) {
+		if (i % 3 == 0)
+			continue;
+		assert_int_equal(vmas.v[n].start, (2 * i + 16) * PAGE_BYTES);
+		assert_int_equal(vmas.v[n].end, (2 * i + 17) * PAGE_BYTES);
+		assert_int_equal(vmas.v[n++].rss, i % 3 * 4096);
+	}
+	assert_int_equal(vmas.n, n + 1);
+	assert_int_equal(vmas.v[n].start, 0x7000000);
+	assert_int_equal(vmas.v[n].rss, 4096);
 	/* at its end there is none, as where there is no mm */
 	assert_int_equal(vmas_read_open(fd, &vmas, &n_all), VMAS_GONE);
-	vec_free(&once);
-	free(text);
 }
 
 static void test_a_process_that_is_gone(void **state)
@@ -426,11 +441,13 @@ static void assert_class(const char *header, const char *flags,
 			 enum reason reason)
 {
 	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int dir = -1;
 	struct vma_classes classes;
 	uint64_t mappings = 0;
 
 	assert_true(asprintf(&text, ENTRY, header, flags) > 0);
-	assert_int_equal(vmas_parse_classes(text, &classes), 0);
+	dir = process_with(text);
+	assert_int_equal(vmas_classify(dir, &classes), 0);
 	for (unsigned int i = 0; i < REASON_MAX_; i++)
 		mappings += classes.by[i].mappings;
 	assert_int_equal(mappings, 1);
@@ -465,23 +482,25 @@ static void classes_by_flag(void **state)
 
 static void classes_by_part(void **state)
 {
-	char text[] = "10000-20000 rw-p 00000000 08:01 5 /bin/x\n"
-		      "Rss:                  40 kB\n"
-		      "Anonymous:            12 kB\n"
-		      "Swap:                  8 kB\n"
-		      "VmFlags: rd wr mr mw me ac\n"
-		      "30000-40000 rw-p 00000000 00:00 0 \n"
-		      "Rss:                   0 kB\n"
-		      "VmFlags: rd wr mr mw me ac\n"
-		      "200000-600000 rw-p 00000000 00:10 9 /anon_hugepage\n"
-		      "Rss:                   0 kB\n"
-		      "Shared_Hugetlb:        0 kB\n"
-		      "Private_Hugetlb:    2048 kB\n"
-		      "VmFlags: rd wr mr mw me de ht\n";
+	static const char text[] =
+		"10000-20000 rw-p 00000000 08:01 5 /bin/x\n"
+		"Rss:                  40 kB\n"
+		"Anonymous:            12 kB\n"
+		"Swap:                  8 kB\n"
+		"VmFlags: rd wr mr mw me ac\n"
+		"30000-40000 rw-p 00000000 00:00 0 \n"
+		"Rss:                   0 kB\n"
+		"VmFlags: rd wr mr mw me ac\n"
+		"200000-600000 rw-p 00000000 00:10 9 /anon_hugepage\n"
+		"Rss:                   0 kB\n"
+		"Shared_Hugetlb:        0 kB\n"
+		"Private_Hugetlb:    2048 kB\n"
+		"VmFlags: rd wr mr mw me de ht\n";
+	_cleanup_close_ int dir = process_with(text);
 	struct vma_classes c;
 
 	(void)state;
-	assert_int_equal(vmas_parse_classes(text, &c), 0);
+	assert_int_equal(vmas_classify(dir, &c), 0);
 	assert_int_equal(c.by[REASON_FILE].resident, 28 << 10);
 	assert_int_equal(c.by[REASON_CANDIDATE].resident, 12 << 10);
 	assert_int_equal(c.by[REASON_SWAPPED].resident, 8 << 10);
@@ -492,27 +511,29 @@ static void classes_by_part(void **state)
 /* Without a name, readable and writable: its flag alone tells it apart. */
 static void test_a_shadow_stack(void **state)
 {
-	char text[] = "7f0000000000-7f0000800000 rw-p 00000000 00:00 0 \n"
-		      "Size:               8192 kB\n"
-		      "KernelPageSize:        4 kB\n"
-		      "MMUPageSize:           4 kB\n"
-		      "Rss:                   8 kB\n"
-		      "Private_Dirty:         8 kB\n"
-		      "Anonymous:             8 kB\n"
-		      "THPeligible:           0\n"
-		      "VmFlags: rd wr mr mw me ac sd ss \n";
+	static const char text[] =
+		"7f0000000000-7f0000800000 rw-p 00000000 00:00 0 \n"
+		"Size:               8192 kB\n"
+		"KernelPageSize:        4 kB\n"
+		"MMUPageSize:           4 kB\n"
+		"Rss:                   8 kB\n"
+		"Private_Dirty:         8 kB\n"
+		"Anonymous:             8 kB\n"
+		"THPeligible:           0\n"
+		"VmFlags: rd wr mr mw me ac sd ss \n";
+	_cleanup_close_ int dir = process_with(text);
 	struct vma_classes c;
 
 	(void)state;
 	assert_int_equal(parse(text), 0);
-	assert_int_equal(vmas_parse_classes(text, &c), 0);
+	assert_int_equal(vmas_classify(dir, &c), 0);
 	assert_int_equal(c.by[REASON_SHADOW_STACK].resident, 8 << 10);
 	assert_int_equal(c.by[REASON_CANDIDATE].mappings, 0);
 }
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_teardown(f, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(classes_by_flag),
 		TEST(classes_by_part),
