@@ -68,7 +68,8 @@ void tracee_arch_prepare(struct user_regs_struct *regs, uint64_t insn, long nr,
 bool tracee_arch_interrupted(const struct user_regs_struct *regs,
 			     uint64_t *ret_insn);
 
-/* Change @regs so that the interrupted call is made again. */
+/* Change @regs so that the kernel makes the interrupted call again when the
+ * thread runs on, but where a handler runs first: then it is EINTR. */
 void tracee_arch_again(struct user_regs_struct *regs);
 
 /* The program counter. */

@@ -3,7 +3,7 @@
  * tracee on x86-64. A thread that was blocked shows orig_rax >= 0 and in rax
  * one of the kernel's restart codes, which it acts upon when the registers
  * are back and the thread is let go; or -EINTR, for calls that the kernel
- * never restarts. These are made again from here where that loses nothing.
+ * never restarts. Where that loses nothing these get a restart code from here.
  */
 #include "tracee-arch.h"
 
@@ -16,6 +16,10 @@
 /* io_uring_enter's flag for a timeout in its last argument, <linux/io_uring.h>
  */
 #define ENTER_EXT_ARG (1U << 3)
+
+/* What pause() has in rax, from include/linux/errno.h; which other signals are
+ * there when the thread runs on, the kernel knows better than we. */
+#define ERESTARTNOHAND 514
 
 #define CODE_SEGMENT_64 0x33 /* __USER_CS */
 
@@ -167,9 +171,7 @@ bool tracee_arch_interrupted(const struct user_regs_struct *regs,
 
 void tracee_arch_again(struct user_regs_struct *regs)
 {
-	regs->rax = regs->orig_rax;
-	regs->rip -= tracee_arch.insn_len;
-	regs->orig_rax = (uint64_t)-1;
+	regs->rax = (uint64_t)-ERESTARTNOHAND;
 }
 
 uint64_t tracee_arch_pc(const struct user_regs_struct *regs)

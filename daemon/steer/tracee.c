@@ -46,11 +46,6 @@
 
 enum stop { STOP_TRAP = 100, STOP_SYSCALL };
 
-/* Signals that are dropped where the program says nothing about them. */
-#define IGNORED_BY_DEFAULT                                                     \
-	(1ULL << (SIGCHLD - 1) | 1ULL << (SIGCONT - 1) |                       \
-	 1ULL << (SIGURG - 1) | 1ULL << (SIGWINCH - 1))
-
 static const uint64_t no_args[6];
 
 /* The number after @name at the beginning of a line, or @otherwise. */
@@ -193,6 +188,27 @@ int tracee_seize(struct tracee *t, pid_t tid, int status)
 	return tracer_of(t) == gettid() ? 0 : TRACEE_GONE;
 }
 
+/*
+ * The stop made the call that the thread was blocked in return EINTR, which
+ * the program would not have seen without us: have the kernel make it again.
+ * At once, and not when the thread is let go: should we die, it is, too.
+ */
+static int call_repair(struct tracee *t)
+{
+	uint64_t insn;
+	int r;
+
+	if (!tracee_arch_interrupted(&t->regs, &insn) ||
+	    !tracee_insn_at(t, insn))
+		return 0;
+	tracee_arch_again(&t->regs);
+	r = tracee_arch_write(t->tid, &t->regs);
+	if (r)
+		return r == -ESRCH ? TRACEE_GONE : r;
+	t->repaired = true;
+	return 0;
+}
+
 static int registers_read(struct tracee *t)
 {
 	int r = tracee_arch_read(t->tid, &t->regs);
@@ -203,8 +219,7 @@ static int registers_read(struct tracee *t)
 		return TRACEE_BUSY;
 	if (r < 0)
 		return r == -ESRCH ? TRACEE_GONE : r;
-	t->known = true;
-	return 0;
+	return call_repair(t);
 }
 
 int tracee_hold(struct tracee *t)
@@ -306,58 +321,16 @@ int tracee_call(struct tracee *t, long nr, const uint64_t *args, int64_t *ret)
 	return 0;
 }
 
-/*
- * Whether there is a signal that breaks off system calls by itself: one that
- * is not blocked and not ignored. While a thread is traced, even ignored ones
- * stop it, which they would not have done without us.
- */
-static bool signal_waits(const struct tracee *t)
-{
-	uint64_t pending, ignored;
-	char text[STATUS_BYTES];
-
-	if (!status_read(t, text, sizeof(text)))
-		return true;
-	pending = status_field(text, "\nSigPnd:", 16, ~0ULL) |
-		  status_field(text, "\nShdPnd:", 16, ~0ULL);
-	pending &= ~status_field(text, "\nSigBlk:", 16, 0);
-	if (t->signal)
-		pending |= 1ULL << (t->signal - 1);
-	ignored = status_field(text, "\nSigIgn:", 16, 0) |
-		  (IGNORED_BY_DEFAULT &
-		   ~status_field(text, "\nSigCgt:", 16, ~0ULL));
-	return pending & ~ignored;
-}
-
-/*
- * The stop made the call that the thread was blocked in return EINTR, which
- * the program would not have seen without us: have it made again. A signal
- * that is there by itself has broken it off in any case.
- */
-static bool must_repair(const struct tracee *t)
-{
-	uint64_t insn;
-
-	return tracee_arch_interrupted(&t->regs, &insn) &&
-	       tracee_insn_at(t, insn) && !signal_waits(t);
-}
-
 void tracee_release(struct tracee *t)
 {
 	if (!t->attached || !t->held)
 		return;
 	unhurry(t);
-	if (t->known) {
-		if (must_repair(t)) {
-			tracee_arch_again(&t->regs);
-			t->repaired = true;
-		}
-		if (t->changed || t->repaired)
-			tracee_arch_restore(t->tid, &t->regs);
-	}
+	if (t->changed)
+		tracee_arch_restore(t->tid, &t->regs);
 	ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)t->signal);
 	t->hold_nsec = tracee_held_nsec(t);
-	t->attached = t->held = t->known = t->changed = false;
+	t->attached = t->held = t->changed = false;
 }
 
 int tracee_peek(const struct tracee *t, uint64_t address, uint64_t *ret)

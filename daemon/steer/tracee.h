@@ -39,7 +39,6 @@ struct tracee {
 	uint64_t insn;
 	bool attached;
 	bool held; /* stopped, and released by a detach */
-	bool known; /* registers are read */
 	bool changed; /* registers are ours */
 	int policy; /* its scheduling policy, -1 as long as that is its own */
 	bool repaired; /* an interrupted call is made again */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "cleanup.h"
 #include "injecting.h"
 #include "tracee-arch.h"
 #include "tracee.h"
@@ -22,16 +23,20 @@ struct task {
 	int64_t value;
 };
 
+static int status_open(const struct victim *v)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", v->pid, v->pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static void *trace(void *arg)
 {
 	struct task *task = arg;
+	int status = status_open(task->v);
 	struct tracee t;
-	char path[64];
-	int status;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", task->v->pid,
-		 task->v->pid);
-	status = open(path, O_RDONLY | O_CLOEXEC);
 	task->call = task->hold = -1;
 	task->seize = tracee_seize(&t, task->v->pid, status);
 	t.insn = task->insn;
@@ -169,8 +174,69 @@ static void test_unstoppable(void)
 	check(is_intact(victim_stop(&v)), "a vfork parent: intact", "no");
 }
 
+/* Hold the thread, make @n_calls in its name, and be killed. */
+static void die_holding(const struct task *task, int n_calls)
+{
+	int status = status_open(task->v);
+	struct tracee t;
+	int64_t value;
+
+	if (tracee_seize(&t, task->v->pid, status))
+		_exit(1);
+	t.insn = task->insn;
+	if (tracee_hold(&t))
+		_exit(2);
+	for (int i = 0; i < n_calls; i++)
+		if (tracee_call(&t, SYS_getpid, NULL, &value))
+			_exit(3);
+	/* as the injector does: its own registers back, then let go */
+	if (n_calls && tracee_arch_restore(t.tid, &t.regs))
+		_exit(4);
+	kill(getpid(), SIGKILL);
+}
+
+/*
+ * The tracer is killed while the thread stands with its own registers: it goes
+ * on with its call, also with one that the kernel itself does not restart.
+ */
+static void test_the_tracer_dies(const char *call)
+{
+	unsigned int n_killed = 0;
+	struct victim v;
+	struct task task;
+	int status;
+
+	if (!start(&v, &task, call, "blocked", "--call", call))
+		return;
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			sigset_t all;
+
+			sigfillset(&all);
+			sigprocmask(SIG_SETMASK, &all, NULL);
+			die_holding(&task, i % 3);
+			_exit(5);
+		}
+		waitpid(pid, &status, 0);
+		n_killed += WIFSIGNALED(status);
+	}
+	check(n_killed > 15, "killed while it held", "%s: %u of 20 times", call,
+	      n_killed);
+	check(is_intact(victim_stop(&v)), "the tracer was killed: intact", "%s",
+	      call);
+}
+
 int main(void)
 {
+	static const char *const calls[] = {
+		"pause",	  "futex-timeout", "semop",
+		"semtimedop",	  "epoll_wait",	   "epoll_wait-timeout",
+		"epoll_pwait2",	  "sigwaitinfo",   "recv-timeout",
+		"accept-timeout", "io_getevents",  "io_uring_enter",
+	};
+
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (geteuid() != 0) {
 		puts("1..0 # SKIP needs root");
@@ -180,5 +246,7 @@ int main(void)
 	test_dispatched();
 	test_no_code();
 	test_unstoppable();
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		test_the_tracer_dies(calls[i]);
 	return n_failed > 0;
 }

@@ -45,14 +45,21 @@ static int second_main(void *unused)
 	return 0;
 }
 
+/* The mapping at that place; others may well have twins. */
 static bool is_marked(void)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");
+	bool there = false, marked = false;
+	unsigned long start, end;
 	char line[512];
-	bool marked = false;
 
-	while (f && fgets(line, sizeof(line), f))
-		marked |= !strncmp(line, "VmFlags:", 8) && strstr(line, " mg");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			there = start < (uintptr_t)PLACE + (t.size_mib << 20) &&
+				end > (uintptr_t)PLACE;
+		else if (there && !strncmp(line, "VmFlags:", 8))
+			marked |= strstr(line, " mg") != NULL;
+	}
 	if (f)
 		fclose(f);
 	return marked;
