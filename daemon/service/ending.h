@@ -2,6 +2,9 @@
 /*
  * ending - takes the marks back and has ksmd sweep up, then ends the loop
  *
+ * A last walk comes first, and one more whenever nobody is left: who was forked
+ * meanwhile has inherited marks.
+ *
  * Several processes at a time, as long as there is memory for the copies of
  * all of them: one alone gets 100 MB of copies a second, because it is held for
  * a tenth of the time only. Then ksmd makes two scans, which free what it kept
@@ -18,10 +21,11 @@
 struct ending;
 struct pulser;
 struct watch;
+struct watched;
 
 struct ending_env {
 	sd_event *event;
-	const struct watch *watch;
+	struct watch *watch;
 	struct pulser *pulser;
 	struct withdraw_env withdraw;
 	uint64_t registered; /* pages that ksmd has to look at */
@@ -29,6 +33,9 @@ struct ending_env {
 
 /* sd_event_exit(0) follows, after ENDING_USEC at the latest. */
 int ending_begin(const struct ending_env *env, struct ending **ret);
+
+/* One more process that a walk has found: not on the list, with marks. */
+void ending_add(struct ending *ending, struct watched *stray);
 
 /* Nothing is begun any more; answers may still come until it is freed. */
 void ending_close(struct ending *ending);

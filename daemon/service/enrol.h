@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * enrol - marks and unmarks ranges of other processes, one after the other
+ * enrol - marks and unmarks ranges of other processes
  *
- * The queue in front of the injector: cuts an operation into requests, writes
- * the ledger before each, goes on where a stop was long enough (INJECT_MORE),
- * and starts a new injector when the old one is gone. In a dry run there is
- * no injector and every operation succeeds without being made.
+ * Two queues (enrol-queue.h): a guest gets its memory back at 100 MB/s, and who
+ * is to be enrolled does not wait for that. The second one, and its injector,
+ * are there while somebody is un-marked. What is about the same process is done
+ * in its order.
  */
 #pragma once
 
@@ -44,16 +44,17 @@ struct enrol_counters {
 /*
  * Before there are threads. @path: of the injector; NULL for a dry run. A
  * missing injector is no error: enrol_is_able() is false then, operations are
- * answered INJECT_RETRY, and it is looked for again and again. Where nobody is
- * left who could start one, the loop is ended with a failure.
+ * answered INJECT_RETRY, un-marking some seconds later only, and it is looked
+ * for again and again. Where nobody is left who could start one, the loop is
+ * ended with a failure.
  */
 int enrol_new(sd_event *event, struct ledger *ledger, const char *path,
 	      struct enrol **ret);
 
 /*
- * A queue beside @of with an injector of its own, for what is done in several
- * processes at a time; its keeper is that of @of, which must outlive all that
- * is submitted. Return: 0 or negative errno, -ESRCH if @of has no injector.
+ * One more queue, for what is done in several processes at a time; its keeper
+ * is that of @of, which must outlive all that is submitted. Return: 0 or
+ * negative errno, -ESRCH if @of has no injector.
  */
 int enrol_new_helper(struct enrol *of, struct enrol **ret);
 struct enrol *enrol_free(struct enrol *enrol);
@@ -66,11 +67,18 @@ pid_t enrol_keeper_pid(const struct enrol *enrol);
 
 /*
  * Queue @op on @ranges (copied) of @watched (a reference is kept until done).
- * 0 or -ENOMEM, then @done is not called.
+ * 0, -ENOMEM, or -ESHUTDOWN while it is freed: then @done is not called.
  */
 int enrol_submit(struct enrol *enrol, struct watched *watched,
 		 enum inject_op op, const struct range *ranges, size_t n,
 		 enrol_done_fn done, void *userdata);
+
+/*
+ * Mark no more of @watched, or with NULL of anybody, than has been sent, which
+ * stands in the ledger: what is to be taken back is known from there. @done
+ * says INJECT_RETRY.
+ */
+void enrol_cancel(struct enrol *enrol, const struct watched *watched);
 
 /* Operations not done yet; whether one of them is about @watched. */
 unsigned int enrol_pending(const struct enrol *enrol);

@@ -60,7 +60,7 @@ static void marks_note(struct watched *w, const struct enrol_outcome *outcome)
 {
 	size_t before = w->vmas.n;
 
-	if (w->mode == MODE_WHOLE && outcome->result == INJECT_DONE)
+	if (watched_is_whole(w) && outcome->result == INJECT_DONE)
 		for (size_t i = 0; i < w->vmas.n; i++)
 			w->vmas.v[i].mergeable = true;
 	if (!vmas_mark(&w->vmas, outcome->ranges, outcome->n_done))
@@ -108,7 +108,7 @@ static void outcome_note(struct enrolling *e, struct watched *w,
 		w->retry_usec = 0;
 		w->n_tries = 0;
 		w->error = 0;
-		w->whole_done = w->mode == MODE_WHOLE;
+		w->whole_done = watched_is_whole(w);
 	}
 }
 
@@ -151,7 +151,7 @@ static int process_enrol(struct enrolling *e, struct watched *w, uint64_t now,
 	int r = evidence_ranges(e->env.track, w, limits, &ranges,
 				&w->wanted_pages);
 
-	if (!r && w->mode == MODE_WHOLE && w->wanted_pages) {
+	if (!r && watched_is_whole(w) && w->wanted_pages) {
 		r = enrol_submit(e->env.enrol, w, INJECT_MERGE_ANY, NULL, 0,
 				 on_enrolled, e);
 		submit = true;

@@ -50,6 +50,7 @@ struct hinting {
 	struct hinted *hinted;
 	struct hints *hints; /* NULL: not hooked */
 	struct hints_state state;
+	bool stopped;
 	bool refused; /* not to be tried again before a reload */
 	struct demand demand; /* for a hook for which everybody pays */
 	struct readers readers;
@@ -370,8 +371,16 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void timer_start(struct hinting *h)
 {
+	if (h->stopped)
+		return;
 	sd_event_source_set_time(h->timer, 0);
 	sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
+}
+
+void hinting_stop(struct hinting *h)
+{
+	h->stopped = true;
+	sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);
 }
 
 void hinting_reload(struct hinting *h)

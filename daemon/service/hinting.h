@@ -48,6 +48,9 @@ struct hinting *hinting_free(struct hinting *hinting);
 /* The configuration may have changed. */
 void hinting_reload(struct hinting *hinting);
 
+/* Nothing is done for hints any more. */
+void hinting_stop(struct hinting *hinting);
+
 /* A process has come, or is going; NULL in @hinting is allowed. */
 void hinting_found(struct hinting *hinting, const struct watched *watched);
 void hinting_lost(struct hinting *hinting, const struct watched *watched);

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "control.h"
 #include "enrol.h"
+#include "heirs.h"
 #include "hinting.h"
 #include "knobs.h"
 #include "ksm.h"
@@ -88,7 +89,7 @@ static bool is_ours(void *userdata, struct process_id id)
 {
 	const struct manager *m = userdata;
 
-	return ledger_process(m->ledger, id) != NULL;
+	return heirs_ask(m->root, m->ledger, id, !m->kfeat->ksm_stat_mergeable);
 }
 
 static bool is_adopted(void *userdata, struct process_id id)

@@ -60,9 +60,11 @@ struct manager {
 
 	bool paused;
 	bool walked; /* /proc was walked once */
-	bool somebody_left; /* since memory was trimmed */
-	uint64_t trim_usec;
+	uint64_t left_usec; /* when somebody left; 0: nobody has */
+	uint64_t trim_usec; /* when memory was trimmed */
+	uint64_t settle_usec; /* when the ledger was last settled */
 	bool stopping;
+	bool closed; /* nothing may be begun any more */
 	struct ending *ending;
 };
 

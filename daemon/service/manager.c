@@ -20,6 +20,7 @@
 #include "control.h"
 #include "ending.h"
 #include "enrol.h"
+#include "heirs.h"
 #include "hinting.h"
 #include "knobs.h"
 #include "ksm.h"
@@ -47,8 +48,13 @@
 /* ... unless a walk costs more than a hundredth of that, with many processes */
 #define WALK_SHARE 100U
 
-/* What those who are gone have left in the allocator goes back to the kernel. */
+/* What those who are gone have left in the allocator goes back to the kernel;
+ * for the last time so long after the last one: what is under way for him holds
+ * on to it. */
 #define TRIM_USEC (5 * USEC_PER_SEC)
+
+/* How often each process in the ledger is looked for. */
+#define SETTLE_USEC (60 * USEC_PER_SEC)
 
 static void on_found(void *userdata, struct watched *w)
 {
@@ -69,18 +75,46 @@ static void on_lost(void *userdata, struct watched *w)
 	accounting_lost(m->accounting, w);
 	scan_lost(m->scan, w);
 	hinting_lost(m->hinting, w);
-	m->somebody_left = true;
-	if (!m->stopping && !m->options.dry_run)
+	m->left_usec = clock_usec(CLOCK_MONOTONIC);
+	if (!m->closed && !m->options.dry_run)
+		withdraw_begin(&m->withdraw, w, NULL, NULL);
+}
+
+/* A fork of who was marked, or what that has become by exec: what it has got
+ * by that, it never asked for, and nobody has for it. */
+static void on_stray(void *userdata, struct watched *w)
+{
+	struct manager *m = userdata;
+
+	if (m->closed || m->options.dry_run)
+		return;
+	log_debug("Taking back the marks of %s (pid %d): %s", w->facts.comm,
+		  w->process.id.pid, w->rule);
+	if (m->ending)
+		ending_add(m->ending, w);
+	else
 		withdraw_begin(&m->withdraw, w, NULL, NULL);
 }
 
 static void memory_trim(struct manager *m, uint64_t now)
 {
-	if (!m->somebody_left || now < m->trim_usec + TRIM_USEC)
+	bool due = m->left_usec && m->trim_usec < m->left_usec + TRIM_USEC;
+
+	if (now < m->trim_usec + TRIM_USEC)
 		return;
-	malloc_trim(0);
-	m->somebody_left = false;
-	m->trim_usec = now;
+	if (track_fit(m->track) || due) {
+		malloc_trim(0);
+		m->trim_usec = now;
+	}
+}
+
+/* Heirs who have exited before they could be watched. */
+static void ledger_settle(struct manager *m, uint64_t now)
+{
+	if (m->stopping || now < m->settle_usec + SETTLE_USEC)
+		return;
+	heirs_settle_all(m->root, m->ledger);
+	m->settle_usec = now;
 }
 
 static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
@@ -88,13 +122,17 @@ static int on_walk(sd_event_source *source, uint64_t usec, void *userdata)
 	struct manager *m = userdata;
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 	uint64_t cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID);
-	int r = m->paused || m->stopping ? 0 : watch_walk(m->watch, now);
+	bool walks = !m->paused && !m->stopping;
+	int r = walks ? watch_walk(m->watch, now) : 0;
 
 	(void)usec;
 	adopt_prune(m->adopt);
-	if (!m->paused && !m->stopping && !m->options.dry_run)
+	if (walks && !r)
+		ledger_forget_given_back(m->ledger);
+	if (walks && !m->options.dry_run)
 		relief_turn(&m->withdraw, m->watch, m->kfeat->max_map_count);
 	memory_trim(m, now);
+	ledger_settle(m, now);
 	cpu = clock_usec(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	sd_event_source_set_time(source,
 				 now + MAX(WALK_USEC, cpu * WALK_SHARE));
@@ -211,6 +249,7 @@ static const struct control_ops control_ops = {
 static const struct watch_ops watch_ops = {
 	.found = on_found,
 	.lost = on_lost,
+	.stray = on_stray,
 };
 
 int manager_new(sd_event *event, const struct root *root,
@@ -254,6 +293,7 @@ struct manager *manager_free(struct manager *m)
 	if (!m)
 		return NULL;
 	m->stopping = true;
+	m->closed = true;
 	if (m->merge)
 		merge_close(m->merge);
 	ending_close(m->ending);
@@ -283,6 +323,10 @@ struct manager *manager_free(struct manager *m)
 		log_event(LOG_WARNING, JOURNAL_KNOBS_LEFT, NULL,
 			  "Not every knob could be restored");
 	knobs_free(m->knobs);
+	if (m->ledger) {
+		ledger_forget_given_back(m->ledger);
+		heirs_settle_all(m->root, m->ledger);
+	}
 	ledger_close(m->ledger);
 	config_clear(&m->config);
 	close_fd(m->runtime_fd);
@@ -338,6 +382,7 @@ void manager_stop(struct manager *m)
 	scan_pause(m->scan, true);
 	merge_close(m->merge);
 	placing_pause(m->placing, true);
+	hinting_stop(m->hinting);
 	if (ending_begin(&env, &m->ending))
 		sd_event_exit(m->event, 0);
 }

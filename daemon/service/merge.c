@@ -37,6 +37,7 @@ struct merge {
 	struct merge_limits limits;
 	enum merge_stage stage;
 	bool paused;
+	bool held; /* what is settled is enrolled when merging goes on */
 	sd_event_source *timer;
 	uint64_t first_usec; /* when candidates began to wait; 0: none */
 	uint64_t promise_usec; /* when the oldest promise was made */
@@ -227,7 +228,9 @@ static void on_enrolled(void *userdata, uint64_t late)
 static void enrol_begin(struct merge *merge)
 {
 	merge->stage = MERGE_ENROLLING;
-	enrolling_begin(merge->enrolling, &merge->limits.planning);
+	merge->held = merge->paused;
+	if (!merge->held)
+		enrolling_begin(merge->enrolling, &merge->limits.planning);
 }
 
 static void settled(struct merge *merge)
@@ -307,22 +310,18 @@ static void pulse_start(struct merge *merge)
 	sd_event_source_set_time(merge->timer, 0);
 }
 
-static void pulse_finish(struct merge *merge, enum pulse_verdict verdict)
+static void pulse_poll(struct merge *merge)
 {
+	enum pulse_verdict verdict = pulser_poll(merge->env.pulser);
+
+	if (verdict == PULSE_GO_ON)
+		return;
 	merge->counters.promised = pulser_end(merge->env.pulser, verdict);
 	merge->stage = MERGE_IDLE;
 	merge->counters.pulses++;
 	if (!merge->counters.promised)
 		track_pulse_done(merge->env.track);
 	merge->env.pulsed(merge->env.userdata);
-}
-
-static void pulse_poll(struct merge *merge)
-{
-	enum pulse_verdict verdict = pulser_poll(merge->env.pulser);
-
-	if (verdict != PULSE_GO_ON)
-		pulse_finish(merge, verdict);
 }
 
 /* --- the cycle ------------------------------------------------------------- */
@@ -431,6 +430,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 void merge_pause(struct merge *merge, bool pause)
 {
 	merge->paused = pause;
+	if (!pause && merge->held)
+		enrol_begin(merge);
 	if (!pause || merge->stage != MERGE_PULSING)
 		return;
 	pulser_end(merge->env.pulser, PULSE_TIMEOUT);

@@ -28,6 +28,7 @@ struct seen {
 	char comm[64];
 	uint64_t first_usec;
 	uint64_t judged_usec;
+	uint64_t stray_usec; /* when it was last found with marks of ours */
 	struct watched *watched;
 	bool present; /* found by the walk in progress */
 	bool kernel_thread;
@@ -68,18 +69,22 @@ int watch_new(const struct root *root, const struct watch_ops *ops,
 	return 0;
 }
 
-static void watched_drop(struct watch *watch, struct seen *seen)
+/* Return: whether it lives on, in the same program. */
+static bool watched_drop(struct watch *watch, struct seen *seen)
 {
 	struct watched *w = seen->watched;
+	bool lives;
 
 	if (!w)
-		return;
+		return false;
 	seen->watched = NULL;
 	w->dropped = true;
 	w->gone |= process_is_gone(&w->process);
+	lives = !w->gone;
 	watch->ops->lost(watch->userdata, w);
 	watch->list.v[w->number] = NULL;
 	watched_unref(w);
+	return lives;
 }
 
 struct watch *watch_free(struct watch *watch)
@@ -183,7 +188,9 @@ static struct rule_verdict judge(const struct watch *watch,
 {
 	struct rule_subject subject = subject_of(f, seen->id.pid);
 
-	subject.self_registered &= !watch->is_ours(watch->userdata, seen->id);
+	if (subject.self_registered)
+		subject.self_registered = !watch->is_ours(watch->userdata,
+							  seen->id);
 	subject.adopted = watch->is_adopted(watch->userdata, seen->id);
 	for (size_t i = 0; i < watch->own.n; i++)
 		subject.ourselves |= watch->own.v[i] == seen->id.pid;
@@ -229,30 +236,46 @@ static int watched_begin(struct watch *watch, struct seen *seen,
 
 	if (r)
 		return r;
-	w = calloc(1, sizeof(*w));
-	if (w)
-		w->target = strdup(verdict->target ? verdict->target->name
-						   : "");
-	if (!w || !w->target || list_add(watch, w)) {
+	w = watched_new(&process, facts, verdict);
+	if (!w || list_add(watch, w)) {
+		watched_unref(w);
 		process_close(&process);
-		if (w)
-			free(w->target);
-		free(w);
 		return -ENOMEM;
 	}
-	w->refs = 1;
-	w->process = process;
-	w->facts = *facts;
-	memset(facts, 0, sizeof(*facts));
 	w->mode = mode_limit(watch, verdict->mode);
-	w->domain = rules_domain(verdict->target);
-	w->fresh = true;
 	w->shares = process_shares_mm(watch->root, seen->id.pid);
 	w->skip = w->shares ? INJECT_REASON_SHARED_MM : INJECT_REASON_NONE;
 	w->first_pass = !w->shares;
-	snprintf(w->rule, sizeof(w->rule), "%s", verdict->rule);
 	seen->watched = w;
 	watch->ops->found(watch->userdata, w);
+	return 0;
+}
+
+/*
+ * It is not named and has marks of ours all the same: by a fork or an exec of
+ * who has them, or from a daemon with other rules. Takes @facts over.
+ */
+static int stray_begin(struct watch *watch, struct seen *seen,
+		       const struct rule_verdict *verdict,
+		       struct process_facts *facts, uint64_t now_usec)
+{
+	struct process process = PROCESS_NONE;
+	struct watched *w;
+	int r;
+
+	if (seen->stray_usec && now_usec < seen->stray_usec + WATCH_JUDGE_USEC)
+		return 0;
+	seen->stray_usec = now_usec;
+	r = process_open(watch->root, seen->id, &process);
+	if (r)
+		return r == -ENOMEM ? r : 0;
+	w = watched_new(&process, facts, verdict);
+	if (!w) {
+		process_close(&process);
+		return -ENOMEM;
+	}
+	watch->ops->stray(watch->userdata, w);
+	watched_unref(w);
 	return 0;
 }
 
@@ -289,8 +312,12 @@ static int seen_judge(struct watch *watch, struct seen *seen, uint64_t now_usec)
 		return r;
 	seen->judged_usec = now_usec;
 	verdict = judge(watch, seen, &facts);
-	if (seen->watched && !is_unchanged(watch, seen->watched, &verdict))
-		watched_drop(watch, seen);
+	if (seen->watched && !is_unchanged(watch, seen->watched, &verdict) &&
+	    watched_drop(watch, seen))
+		seen->stray_usec = now_usec; /* it gets back what it had */
+	if (!seen->watched && verdict.mode == MODE_EXCLUDE &&
+	    facts.self_registered && watch->is_ours(watch->userdata, seen->id))
+		r = stray_begin(watch, seen, &verdict, &facts, now_usec);
 	if (!seen->watched && verdict.mode != MODE_EXCLUDE) {
 		r = watched_begin(watch, seen, &verdict, &facts);
 		if (r == PROCESS_GONE)
@@ -369,8 +396,10 @@ static int pid_visit(struct watch *watch, size_t n_sorted, pid_t pid,
 	seen->kernel_thread = st.kernel_thread;
 	if (st.kernel_thread)
 		return 0;
-	if (seen->watched && seen->watched->gone)
-		watched_drop(watch, seen); /* exec: a new mm */
+	if (seen->watched && seen->watched->gone) { /* exec: a new mm */
+		watched_drop(watch, seen);
+		seen->judged_usec = 0;
+	}
 	if (seen->judged_usec && !strcmp(seen->comm, st.comm) &&
 	    now_usec - seen->first_usec > YOUNG_USEC &&
 	    now_usec - seen->judged_usec < WATCH_JUDGE_USEC)

@@ -26,6 +26,8 @@ struct watch_ops {
 	void (*found)(void *userdata, struct watched *watched);
 	/* It is gone or no longer named: let go of it. */
 	void (*lost)(void *userdata, struct watched *watched);
+	/* Not named, never watched, and with marks of ours. */
+	void (*stray)(void *userdata, struct watched *watched);
 };
 
 int watch_new(const struct root *root, const struct watch_ops *ops,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "watched.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -26,6 +28,18 @@ bool watched_is_growing(const struct watched *w)
 	       process_resident(w->process.dir) > w->resident + more;
 }
 
+bool watched_is_whole(const struct watched *w)
+{
+	uint64_t bytes = 0, present = 0;
+
+	for (size_t i = 0; i < w->vmas.n; i++) {
+		bytes += w->vmas.v[i].end - w->vmas.v[i].start;
+		present += w->vmas.v[i].rss;
+	}
+	return w->mode == MODE_WHOLE && (bytes <= WATCHED_VAST_BYTES ||
+					 bytes / WATCHED_VAST_PARTS <= present);
+}
+
 struct watched_region *watched_region_at(struct watched *w, uint64_t base)
 {
 	size_t at = search_first(w->regions.n, i, w->regions.v[i].base >= base);
@@ -33,6 +47,31 @@ struct watched_region *watched_region_at(struct watched *w, uint64_t base)
 	return at < w->regions.n && w->regions.v[at].base == base
 		       ? &w->regions.v[at]
 		       : NULL;
+}
+
+struct watched *watched_new(struct process *process,
+			    struct process_facts *facts,
+			    const struct rule_verdict *verdict)
+{
+	const struct rule_target *target = verdict->target;
+	struct watched *w = calloc(1, sizeof(*w));
+
+	if (w)
+		w->target = strdup(target ? target->name : "");
+	if (!w || !w->target) {
+		free(w);
+		return NULL;
+	}
+	w->refs = 1;
+	w->process = *process;
+	w->facts = *facts;
+	w->mode = verdict->mode;
+	w->domain = rules_domain(target);
+	w->fresh = true;
+	snprintf(w->rule, sizeof(w->rule), "%s", verdict->rule);
+	*process = PROCESS_NONE;
+	memset(facts, 0, sizeof(*facts));
+	return w;
 }
 
 struct watched *watched_ref(struct watched *w)

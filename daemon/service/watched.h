@@ -105,7 +105,19 @@ struct watched {
 	uint64_t retry_usec; /* not before */
 	unsigned int n_tries;
 	uint64_t wanted_pages; /* duplicates at the last planning */
+
+	bool ended; /* the end of all has come to it */
 };
+
+/*
+ * Whether it is registered as a whole: not with mappings of more than 64 GiB,
+ * fifteen parts in sixteen of which are empty. Taking that back looks at each
+ * page, present or not (mm/ksm.c, break_ksm(): 16 s for a TiB, measured on
+ * 6.18), and so does ksmd before it knows better. Those get ranges.
+ */
+#define WATCHED_VAST_BYTES (64ULL << 30)
+#define WATCHED_VAST_PARTS 16U
+bool watched_is_whole(const struct watched *watched);
 
 /* A process is new for this long: what it makes us do is a beginning. */
 #define WATCH_NEW_USEC 30000000ULL
@@ -119,5 +131,12 @@ bool watched_is_growing(const struct watched *watched);
 struct watched_region *watched_region_at(struct watched *watched,
 					 uint64_t base);
 
+/*
+ * A record with one reference, by what @verdict says of it. Takes over what
+ * @process and @facts hold and clears them; NULL without memory.
+ */
+struct watched *watched_new(struct process *process,
+			    struct process_facts *facts,
+			    const struct rule_verdict *verdict);
 struct watched *watched_ref(struct watched *watched);
 struct watched *watched_unref(struct watched *watched);

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "enrol.h"
 #include "explaining.h"
+#include "heirs.h"
 #include "ledger.h"
 #include "log.h"
 #include "memstat.h"
@@ -27,6 +28,7 @@ struct request {
 	struct enrol *enrol;
 	uint64_t *in_flight;
 	uint64_t bytes; /* our part of it */
+	size_t n_ranges; /* of the ledger, that were submitted */
 	unsigned int n_tries;
 	bool unmarked; /* nothing is left but to give back the whole */
 	void (*done)(void *userdata);
@@ -55,8 +57,10 @@ static bool is_harmless(const struct withdraw_env *env, const struct watched *w,
 
 static bool is_bad_moment(const struct enrol_outcome *outcome)
 {
+	/* without a reason: the injector was lost */
 	return outcome->result == INJECT_RETRY &&
-	       (outcome->reason == INJECT_REASON_SIGNAL ||
+	       (outcome->reason == INJECT_REASON_NONE ||
+		outcome->reason == INJECT_REASON_SIGNAL ||
 		outcome->reason == INJECT_REASON_RSEQ ||
 		outcome->reason == INJECT_REASON_NO_THREAD ||
 		outcome->reason == INJECT_REASON_NOT_STOPPING);
@@ -103,6 +107,17 @@ static bool is_half(const struct request *request, const struct watched *w,
 		outcome->result == INJECT_FAILED);
 }
 
+/* Some were marked after this was submitted. */
+static bool is_outdated(const struct request *request, const struct watched *w,
+			const struct enrol_outcome *outcome)
+{
+	const struct ledger_process *p = ledger_process(request->ledger,
+							w->process.id);
+
+	return p && !p->whole && p->ranges.n > request->n_ranges &&
+	       outcome->result == INJECT_DONE;
+}
+
 static int submit(struct request *request, struct watched *w)
 {
 	const struct ledger_process *p = ledger_process(request->ledger,
@@ -112,6 +127,7 @@ static int submit(struct request *request, struct watched *w)
 		return -ENOENT;
 	if (p->whole)
 		return submit_whole(request, w);
+	request->n_ranges = p->ranges.n;
 	return enrol_submit(request->enrol, w, INJECT_UNMERGEABLE, p->ranges.v,
 			    p->ranges.n, on_withdrawn, request);
 }
@@ -145,10 +161,12 @@ static void on_withdrawn(void *userdata, struct watched *w,
 	if (is_bad_moment(outcome) && ++request->n_tries < MAX_TRIES &&
 	    submit(request, w) == 0)
 		return;
-	if (half && submit(request, w) == 0)
+	if ((half || is_outdated(request, w, outcome)) &&
+	    submit(request, w) == 0)
 		return;
-	if (!half &&
-	    (outcome->result == INJECT_DONE || outcome->result == INJECT_GONE))
+	if (!half && outcome->result == INJECT_DONE)
+		ledger_given_back(request->ledger, w->process.id);
+	else if (!half && outcome->result == INJECT_GONE)
 		ledger_forget(request->ledger, w->process.id);
 	else if (ledger_process(request->ledger, w->process.id))
 		say_left(w, outcome);
@@ -164,15 +182,19 @@ enum withdraw_verdict withdraw_begin(const struct withdraw_env *env,
 				     void (*done)(void *userdata),
 				     void *userdata)
 {
+	const struct ledger_process *p = ledger_process(env->ledger,
+							w->process.id);
 	struct request *request;
 	uint64_t bytes;
+	bool another;
 
-	if (!ledger_process(env->ledger, w->process.id))
+	enrol_cancel(env->enrol, w);
+	if (!p || p->given_back)
 		return WITHDRAW_NOTHING;
-	if (process_is_gone(&w->process)) {
-		ledger_forget(env->ledger, w->process.id);
+	another = process_is_gone(&w->process);
+	heirs_settle(env->root, env->ledger, w->process.id, another);
+	if (another || !ledger_process(env->ledger, w->process.id))
 		return WITHDRAW_NOTHING;
-	}
 	if (!is_harmless(env, w, &bytes)) {
 		log_event_limited(
 			LOG_NOTICE, JOURNAL_MERGED_KEPT,

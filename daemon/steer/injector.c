@@ -40,6 +40,8 @@
 struct service {
 	const struct root *root;
 	bool vectors;
+	struct process_id last; /* whose @spare is */
+	struct spare spare;
 };
 
 /* A request, and how far it is. */
@@ -49,7 +51,6 @@ struct job {
 	struct injectee injectee;
 	struct pieces_cursor cursor;
 	struct pieces pieces;
-	struct spare spare;
 	bool vectors;
 };
 
@@ -137,7 +138,7 @@ static bool may_go_on(const struct job *job, uint32_t n_stops)
  * Whether the target has mappings to spare for what is left of the request;
  * without, a page of it for our vector could be one too many as well.
  */
-static bool has_room(const struct service *s, struct job *job)
+static bool has_room(struct service *s, struct job *job)
 {
 	const struct inject_request *q = job->request;
 	uint64_t n_left = q->n_ranges - job->cursor.n_done;
@@ -145,15 +146,14 @@ static bool has_room(const struct service *s, struct job *job)
 
 	if (!has_ranges(q->op))
 		return true;
-	room = spare_has(&job->spare, s->root, job->injectee.dir,
+	room = spare_has(&s->spare, s->root, job->injectee.dir,
 			 q->op == INJECT_MERGEABLE ? 2 * n_left : 0);
 	job->vectors &= room;
 	return room || q->op != INJECT_MERGEABLE;
 }
 
 /* Attempts until all is done, enough is done or it cannot go on. */
-static void attempt_all(const struct service *s, struct job *job,
-			struct attempt *a)
+static void attempt_all(struct service *s, struct job *job, struct attempt *a)
 {
 	const struct inject_request *q = job->request;
 	uint32_t n_stops = 0, n_tries = 0;
@@ -169,6 +169,8 @@ static void attempt_all(const struct service *s, struct job *job,
 				   &job->pieces);
 		attempt_once(job, q->op, a);
 		pieces_advance(&job->pieces, a->n_done, &job->cursor);
+		if (q->op == INJECT_MERGEABLE)
+			spare_take(&s->spare, 2 * a->n_done);
 		if (a->error)
 			job->reply->error = a->error;
 		if (a->n_done > 0)
@@ -217,8 +219,8 @@ static int open_injectee(const struct service *s, struct job *job, int pidfd)
 	return r;
 }
 
-static void serve(const struct service *s, const struct inject_request *q,
-		  int pidfd, struct inject_reply *reply)
+static void serve(struct service *s, const struct inject_request *q, int pidfd,
+		  struct inject_reply *reply)
 {
 	struct job job = { .request = q,
 			   .reply = reply,
@@ -235,6 +237,9 @@ static void serve(const struct service *s, const struct inject_request *q,
 		reply->error = r < 0 ? -r : 0;
 		return;
 	}
+	if (q->pid != s->last.pid || q->start_time != s->last.start_time)
+		s->spare = (struct spare){ 0 };
+	s->last = (struct process_id){ q->pid, q->start_time };
 	attempt_all(s, &job, &a);
 	clean_up(&job);
 	injectee_close(&job.injectee);
@@ -291,7 +296,7 @@ static ssize_t receive(int socket, struct inject_request *q, int *ret_pidfd)
 
 int injector_run(const struct root *root, int socket, bool single_calls)
 {
-	const struct service s = {
+	struct service s = {
 		.root = root,
 		.vectors = !single_calls && advise_has_vectors(),
 	};

@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "files.h"
+#include "ledger-book.h"
 
 #define LEDGER_FILE "ledger"
 #define LEDGER_NEW  "ledger.new"
@@ -19,134 +20,13 @@
  * was needed the last time. */
 #define LEDGER_LARGE (1U << 20)
 
-struct ledger_knobs VEC(struct ledger_knob);
-struct ledger_processes_vec VEC(struct ledger_process);
-
 struct ledger {
 	int dirfd;
 	int fd; /* -1 in a dry run */
 	uint64_t bytes;
 	uint64_t large; /* to be rewritten beyond this */
-	struct ledger_knobs knobs;
-	struct ledger_processes_vec processes;
+	struct ledger_book book;
 };
-
-static struct ledger_knob *knob_find(const struct ledger *ledger,
-				     const char *name)
-{
-	for (size_t i = 0; i < ledger->knobs.n; i++)
-		if (!strcmp(ledger->knobs.v[i].name, name))
-			return &ledger->knobs.v[i];
-	return NULL;
-}
-
-static struct ledger_process *process_find(const struct ledger *ledger,
-					   struct process_id id)
-{
-	for (size_t i = 0; i < ledger->processes.n; i++) {
-		struct ledger_process *p = &ledger->processes.v[i];
-
-		if (p->id.pid == id.pid && p->id.start_time == id.start_time)
-			return p;
-	}
-	return NULL;
-}
-
-static int process_get(struct ledger *ledger, struct process_id id,
-		       struct ledger_process **ret)
-{
-	*ret = process_find(ledger, id);
-	if (*ret)
-		return 0;
-	if (vec_push(&ledger->processes, ((struct ledger_process){ .id = id })))
-		return -ENOMEM;
-	*ret = &ledger->processes.v[ledger->processes.n - 1];
-	return 0;
-}
-
-static void process_drop(struct ledger *ledger, struct process_id id)
-{
-	struct ledger_process *p = process_find(ledger, id);
-
-	if (!p)
-		return;
-	vec_free(&p->ranges);
-	*p = ledger->processes.v[--ledger->processes.n];
-}
-
-static void knob_drop(struct ledger *ledger, const char *name)
-{
-	struct ledger_knob *k = knob_find(ledger, name);
-
-	if (k)
-		*k = ledger->knobs.v[--ledger->knobs.n];
-}
-
-/* The four kinds of change to what is in memory; replay and live use them. */
-static int knob_found(struct ledger *ledger, const char *name,
-		      const char *original)
-{
-	struct ledger_knob k = { 0 };
-
-	if (knob_find(ledger, name))
-		return 0;
-	snprintf(k.name, sizeof(k.name), "%s", name);
-	snprintf(k.original, sizeof(k.original), "%s", original);
-	return vec_push(&ledger->knobs, k);
-}
-
-static void knob_wrote(struct ledger *ledger, const char *name,
-		       const char *value)
-{
-	struct ledger_knob *k = knob_find(ledger, name);
-
-	if (!k)
-		return;
-	memcpy(k->before, k->wrote, sizeof(k->before));
-	snprintf(k->wrote, sizeof(k->wrote), "%s", value);
-}
-
-static bool is_range(uint64_t start, uint64_t length)
-{
-	return length && start % PAGE_BYTES == 0 && length % PAGE_BYTES == 0 &&
-	       start + length > start;
-}
-
-static int line_replay(struct ledger *ledger, const char *line)
-{
-	struct ledger_process *p;
-	char name[32], value[LEDGER_VALUE];
-	struct process_id id;
-	uint64_t start, length;
-	int r;
-
-	if (sscanf(line, "knob %31s %23s", name, value) == 2)
-		return knob_found(ledger, name, value);
-	if (sscanf(line, "wrote %31s %23s", name, value) == 2)
-		knob_wrote(ledger, name, value);
-	else if (sscanf(line, "restored %31s", name) == 1)
-		knob_drop(ledger, name);
-	else if (sscanf(line, "forget %d %" SCNu64, &id.pid, &id.start_time) ==
-		 2)
-		process_drop(ledger, id);
-	else if (sscanf(line, "whole %d %" SCNu64, &id.pid, &id.start_time) ==
-			 2 &&
-		 id.pid > 0) {
-		r = process_get(ledger, id, &p);
-		if (r)
-			return r;
-		p->whole = true;
-	} else if (sscanf(line, "enrol %d %" SCNu64 " %" SCNx64 " %" SCNx64,
-			  &id.pid, &id.start_time, &start, &length) == 4 &&
-		   id.pid > 0 && is_range(start, length)) {
-		r = process_get(ledger, id, &p);
-		if (r)
-			return r;
-		return vec_push(&p->ranges,
-				((struct range){ start, start + length }));
-	}
-	return 0;
-}
 
 static int replay(struct ledger *ledger)
 {
@@ -163,7 +43,7 @@ static int replay(struct ledger *ledger)
 	ledger->bytes = len;
 	for (char *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
-		r = line_replay(ledger, line);
+		r = book_take(&ledger->book, line);
 		if (r)
 			return r;
 	}
@@ -201,33 +81,6 @@ __attribute__((format(printf, 2, 3))) static int append(struct ledger *ledger,
 	return line_append(ledger, line, (size_t)n);
 }
 
-static void write_all(const struct ledger *ledger, FILE *f)
-{
-	for (size_t i = 0; i < ledger->knobs.n; i++) {
-		const struct ledger_knob *k = &ledger->knobs.v[i];
-
-		fprintf(f, "knob %s %s\n", k->name, k->original);
-		if (k->before[0])
-			fprintf(f, "wrote %s %s\n", k->name, k->before);
-		if (k->wrote[0])
-			fprintf(f, "wrote %s %s\n", k->name, k->wrote);
-	}
-	for (size_t i = 0; i < ledger->processes.n; i++) {
-		const struct ledger_process *p = &ledger->processes.v[i];
-
-		if (p->whole)
-			fprintf(f, "whole %d %" PRIu64 "\n", p->id.pid,
-				p->id.start_time);
-		for (size_t j = 0; j < p->ranges.n; j++)
-			fprintf(f,
-				"enrol %d %" PRIu64 " %" PRIx64 " %" PRIx64
-				"\n",
-				p->id.pid, p->id.start_time,
-				p->ranges.v[j].start,
-				p->ranges.v[j].end - p->ranges.v[j].start);
-	}
-}
-
 /* A new file with what still counts takes the place of the old at once. */
 static int compact(struct ledger *ledger)
 {
@@ -242,7 +95,7 @@ static int compact(struct ledger *ledger)
 	f = fdopen(dup(fd), "w");
 	if (!f)
 		return -errno;
-	write_all(ledger, f);
+	book_write(&ledger->book, f);
 	size = ftell(f);
 	if (fflush(f) || ferror(f) || size < 0)
 		return -EIO;
@@ -333,13 +186,11 @@ struct ledger *ledger_close(struct ledger *ledger)
 {
 	if (!ledger)
 		return NULL;
-	if (ledger->fd >= 0 && !ledger->knobs.n && !ledger->processes.n)
+	if (ledger->fd >= 0 && !ledger->book.knobs.n &&
+	    !ledger->book.processes.n)
 		unlinkat(ledger->dirfd, LEDGER_FILE, 0);
 	close_fd(ledger->fd);
-	for (size_t i = 0; i < ledger->processes.n; i++)
-		vec_free(&ledger->processes.v[i].ranges);
-	vec_free(&ledger->processes);
-	vec_free(&ledger->knobs);
+	book_clear(&ledger->book);
 	free(ledger);
 	return NULL;
 }
@@ -347,20 +198,29 @@ struct ledger *ledger_close(struct ledger *ledger)
 const struct ledger_knob *ledger_knob(const struct ledger *ledger,
 				      const char *name)
 {
-	return knob_find(ledger, name);
+	return book_knob(&ledger->book, name);
 }
 
 const struct ledger_process *ledger_process(const struct ledger *ledger,
 					    struct process_id id)
 {
-	return process_find(ledger, id);
+	return book_process(&ledger->book, id);
 }
 
 size_t ledger_processes(const struct ledger *ledger,
 			const struct ledger_process **ret)
 {
-	*ret = ledger->processes.v;
-	return ledger->processes.n;
+	*ret = ledger->book.processes.v;
+	return ledger->book.processes.n;
+}
+
+const struct ledger_process *ledger_relative(const struct ledger *ledger,
+					     uint64_t stack)
+{
+	for (size_t i = 0; stack && i < ledger->book.processes.n; i++)
+		if (ledger->book.processes.v[i].stack == stack)
+			return &ledger->book.processes.v[i];
+	return NULL;
 }
 
 int ledger_knob_found(struct ledger *ledger, const char *name,
@@ -368,7 +228,7 @@ int ledger_knob_found(struct ledger *ledger, const char *name,
 {
 	int r = append(ledger, "knob %s %s\n", name, original);
 
-	return r ? r : knob_found(ledger, name, original);
+	return r ? r : book_knob_found(&ledger->book, name, original);
 }
 
 int ledger_knob_writes(struct ledger *ledger, const char *name,
@@ -378,7 +238,7 @@ int ledger_knob_writes(struct ledger *ledger, const char *name,
 
 	if (r)
 		return r;
-	knob_wrote(ledger, name, value);
+	book_knob_writes(&ledger->book, name, value);
 	compact_if_large(ledger);
 	return 0;
 }
@@ -396,8 +256,10 @@ int ledger_enrols(struct ledger *ledger, struct process_id id,
 		  const struct range *ranges, size_t n)
 {
 	struct ledger_process *p;
-	int r = process_get(ledger, id, &p);
+	int r = book_process_get(&ledger->book, id, &p);
 
+	if (!r)
+		p->given_back = false;
 	if (!r)
 		r = vec_reserve(&p->ranges, p->ranges.n + n);
 	for (size_t i = 0; !r && i < n; i++) {
@@ -419,23 +281,68 @@ int ledger_whole(struct ledger *ledger, struct process_id id)
 	int r = append(ledger, "whole %d %" PRIu64 "\n", id.pid, id.start_time);
 
 	if (!r)
-		r = process_get(ledger, id, &p);
-	if (!r)
+		r = book_process_get(&ledger->book, id, &p);
+	if (!r) {
 		p->whole = true;
+		p->given_back = false;
+	}
+	return r;
+}
+
+int ledger_inherits(struct ledger *ledger, struct process_id id,
+		    struct process_id from)
+{
+	int r = append(ledger, "heir %d %" PRIu64 " %d %" PRIu64 "\n", id.pid,
+		       id.start_time, from.pid, from.start_time);
+
+	return r ? r : book_inherits(&ledger->book, id, from);
+}
+
+int ledger_program(struct ledger *ledger, struct process_id id, uint64_t stack)
+{
+	struct ledger_process *p = book_process(&ledger->book, id);
+	int r;
+
+	if (p && p->stack == stack && stack)
+		return 0;
+	r = append(ledger, "program %d %" PRIu64 " %" PRIx64 "\n", id.pid,
+		   id.start_time, stack);
+	if (!r)
+		r = book_process_get(&ledger->book, id, &p);
+	if (!r)
+		book_program(p, stack);
 	return r;
 }
 
 void ledger_knob_restored(struct ledger *ledger, const char *name)
 {
-	knob_drop(ledger, name);
+	book_knob_restored(&ledger->book, name);
 	note(ledger, append(ledger, "restored %s\n", name));
 }
 
 void ledger_forget(struct ledger *ledger, struct process_id id)
 {
-	if (!process_find(ledger, id))
+	if (!book_process(&ledger->book, id))
 		return;
-	process_drop(ledger, id);
+	book_forget(&ledger->book, id);
 	note(ledger,
 	     append(ledger, "forget %d %" PRIu64 "\n", id.pid, id.start_time));
+}
+
+void ledger_given_back(struct ledger *ledger, struct process_id id)
+{
+	struct ledger_process *p = book_process(&ledger->book, id);
+
+	if (p)
+		p->given_back = true;
+}
+
+void ledger_forget_given_back(struct ledger *ledger)
+{
+	const struct ledger_processes *list = &ledger->book.processes;
+
+	/* downwards: forgetting one puts the last in its place */
+	for (size_t i = list->n; i-- > 0;)
+		if (list->v[i].given_back)
+			ledger_forget(ledger, list->v[i].id);
 }

@@ -8,8 +8,10 @@
  *
  *	knob NAME ORIGINAL	found before the first change
  *	wrote NAME VALUE	about to be written by us
+ *	program PID START-TIME STACK	what it runs; another has no ranges
  *	enrol PID START-TIME ADDRESS LENGTH
  *	whole PID START-TIME	PR_SET_MEMORY_MERGE
+ *	heir PID START-TIME PID START-TIME	forked from the second
  *	restored NAME		the knob has its original value again
  *	forget PID START-TIME	withdrawn, or exited
  *
@@ -40,7 +42,9 @@ struct ledger_ranges VEC(struct range);
 
 struct ledger_process {
 	struct process_id id;
+	uint64_t stack; /* of its program, see struct process_stat; or 0 */
 	bool whole;
+	bool given_back; /* known for its heirs only, see below */
 	struct ledger_ranges ranges; /* as asked for, unsorted */
 };
 
@@ -69,6 +73,11 @@ const struct ledger_process *ledger_process(const struct ledger *ledger,
 size_t ledger_processes(const struct ledger *ledger,
 			const struct ledger_process **ret);
 
+/* One whose program's stack begins at @stack, or NULL: without an exec between
+ * them, a process has that in common with what it forks. */
+const struct ledger_process *ledger_relative(const struct ledger *ledger,
+					     uint64_t stack);
+
 /* Each writes its line first; on negative errno do not make the change. */
 int ledger_knob_found(struct ledger *ledger, const char *name,
 		      const char *original);
@@ -78,6 +87,17 @@ int ledger_enrols(struct ledger *ledger, struct process_id id,
 		  const struct range *ranges, size_t n);
 int ledger_whole(struct ledger *ledger, struct process_id id);
 
+/* @id was forked from @from, with all marks that this one has. */
+int ledger_inherits(struct ledger *ledger, struct process_id id,
+		    struct process_id from);
+
+/*
+ * The program that @id runs has its stack at @stack, 0: not known, but not the
+ * last one. Ranges end with the program that has them, which an exec gives a
+ * new mm (fs/exec.c); the flag of a whole process does not.
+ */
+int ledger_program(struct ledger *ledger, struct process_id id, uint64_t stack);
+
 /*
  * The knob has its original value again; the process needs nothing more. If
  * that cannot be written, the next one undoes once more what is undone, which
@@ -85,3 +105,11 @@ int ledger_whole(struct ledger *ledger, struct process_id id);
  */
 void ledger_knob_restored(struct ledger *ledger, const char *name);
 void ledger_forget(struct ledger *ledger, struct process_id id);
+
+/*
+ * All of it is un-marked. What it had is known until
+ * ledger_forget_given_back(), for those whom it has forked before that; to be
+ * called when they have been looked for. Marking it again calls it off.
+ */
+void ledger_given_back(struct ledger *ledger, struct process_id id);
+void ledger_forget_given_back(struct ledger *ledger);

@@ -55,7 +55,8 @@ static size_t check(const struct ledger *ledger)
 	for (size_t i = 0; i < n; i++) {
 		assert(list[i].id.pid > 0);
 		assert(ledger_process(ledger, list[i].id) == &list[i]);
-		sum = sum * 31 + list[i].ranges.n + list[i].whole;
+		sum = sum * 31 + list[i].ranges.n + list[i].whole +
+		      list[i].stack;
 		for (size_t k = 0; k < list[i].ranges.n; k++) {
 			const struct range *r = &list[i].ranges.v[k];
 

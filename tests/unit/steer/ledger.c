@@ -169,6 +169,43 @@ static void test_processes_are_known_after_a_kill(void **state)
 }
 
 /* What is not ours, or of a later version, does not keep the rest from it. */
+/* Who was given all back is known for his heirs, and to a next daemon; what is
+ * marked again is not forgotten. */
+static void test_given_back_and_forgotten_later(void **state)
+{
+	const struct range range = { 0x10000, 0x20000 };
+	const struct ledger_process *p;
+
+	(void)state;
+	begin();
+	assert_int_equal(ledger_program(ledger, one, 0x7ffc0), 0);
+	assert_int_equal(ledger_enrols(ledger, one, &range, 1), 0);
+	assert_int_equal(ledger_enrols(ledger, two, &range, 1), 0);
+	ledger_given_back(ledger, one);
+	ledger_given_back(ledger, two);
+	p = ledger_relative(ledger, 0x7ffc0);
+	assert_non_null(p);
+	assert_true(p->given_back);
+	assert_int_equal(p->ranges.n, 1);
+	assert_int_equal(ledger_enrols(ledger, two, &range, 1), 0);
+	ledger_forget_given_back(ledger);
+	assert_null(ledger_process(ledger, one));
+	p = ledger_process(ledger, two);
+	assert_non_null(p);
+	assert_false(p->given_back);
+	ledger_given_back(ledger, two);
+	assert_int_equal(ledger_whole(ledger, two), 0);
+	ledger_forget_given_back(ledger);
+	assert_non_null(ledger_process(ledger, two));
+	ledger_given_back(ledger, two);
+	die_and_begin();
+	assert_false(ledger_process(ledger, two)->given_back);
+	ledger_given_back(ledger, two);
+	ledger_forget_given_back(ledger);
+	ledger = ledger_close(ledger);
+	assert_false(file_exists());
+}
+
 static void test_lines_that_mean_nothing_are_skipped(void **state)
 {
 	const struct ledger_process *list;
@@ -297,7 +334,9 @@ static void test_cut_at_every_byte(void **state)
 		"knob run 0\nwrote run 1\nenrol 7 99 7f0000000000 10000\n"
 		"knob smart_scan 1\nwrote smart_scan 0\nwrote run 12\n"
 		"enrol 7 99 7f0000200000 1000\nwhole 8 100\n"
-		"restored smart_scan\nforget 7 99\nwrote run 120\n";
+		"restored smart_scan\nheir 9 123 7 99\nforget 7 99\n"
+		"whole 9 123\nprogram 9 123 7ffc0\nprogram 9 123 0\n"
+		"wrote run 120\n";
 	char whole_lines[512], cut[512], before[512] = "";
 	unsigned int n_changes = 0;
 
@@ -323,7 +362,7 @@ static void test_cut_at_every_byte(void **state)
 		n_changes += strcmp(before, cut) != 0;
 		strcpy(before, cut);
 	}
-	assert_int_equal(n_changes, 11);
+	assert_int_equal(n_changes, 14);
 }
 
 /* A disk that is full at the start: what stands there is continued. */
@@ -469,6 +508,7 @@ int main(void)
 		TEST(test_knobs_are_known_after_a_kill),
 		TEST(test_a_range_is_written_once),
 		TEST(test_processes_are_known_after_a_kill),
+		TEST(test_given_back_and_forgotten_later),
 		TEST(test_lines_that_mean_nothing_are_skipped),
 		TEST(test_ranges_that_are_none_are_skipped),
 		TEST(test_a_torn_last_line_does_not_count),

@@ -51,37 +51,76 @@ static void maps_make(unsigned int n)
 	free(text);
 }
 
+/* As if the last count were long ago. */
+static bool has(struct spare *spare, uint64_t more)
+{
+	spare->again_nsec = 0;
+	return spare_has(spare, &root, dir, more);
+}
+
+/* Of 640 mappings 20 are the target's alone, and of what is left of 600 a
+ * twentieth may be ours. */
 static void test_a_part_is_the_targets_alone(void **state)
 {
 	struct spare spare = { 0 };
 
 	(void)state;
 	maps_make(621);
-	/* 640 less a part of 32 */
-	assert_false(spare_has(&spare, &root, dir, 0));
+	assert_false(has(&spare, 0));
 	assert_int_equal(spare.n, 621);
-	maps_make(600);
-	assert_true(spare_has(&spare, &root, dir, 20));
-	assert_false(spare_has(&spare, &root, dir, 21));
-	maps_make(10);
-	assert_true(spare_has(&spare, &root, dir, 610));
-	assert_false(spare_has(&spare, &root, dir, 611));
+	maps_make(620);
+	assert_true(has(&spare, 0));
+	assert_false(has(&spare, 1));
+	maps_make(400);
+	assert_true(has(&spare, 10));
+	assert_false(has(&spare, 11));
+	/* with less than half in use there are enough */
+	maps_make(321);
+	assert_false(has(&spare, 14));
+	maps_make(320);
+	assert_true(has(&spare, 300));
 }
 
-static void test_few_are_counted_once(void **state)
+static void test_it_is_a_part_in_all(void **state)
 {
 	struct spare spare = { 0 };
 
 	(void)state;
-	maps_make(320);
-	assert_true(spare_has(&spare, &root, dir, 300));
-	maps_make(640);
-	assert_true(spare_has(&spare, &root, dir, 300));
-	/* more than half of all: counted each time */
-	spare.n = 321;
-	assert_false(spare_has(&spare, &root, dir, 0));
-	maps_make(30);
-	assert_true(spare_has(&spare, &root, dir, 300));
+	maps_make(400);
+	assert_true(has(&spare, 6));
+	spare_take(&spare, 6);
+	maps_make(406);
+	assert_true(has(&spare, 4));
+	assert_false(has(&spare, 5));
+	spare_take(&spare, 4);
+	maps_make(410);
+	assert_true(has(&spare, 0));
+	assert_false(has(&spare, 1));
+	/* un-marked again, they are the target's */
+	maps_make(406);
+	assert_true(has(&spare, 4));
+	assert_int_equal(spare.added, 6);
+	assert_false(has(&spare, 5));
+	maps_make(330);
+	assert_true(has(&spare, 13));
+	assert_int_equal(spare.added, 0);
+}
+
+static void test_not_too_soon(void **state)
+{
+	struct spare spare = { 0 };
+
+	(void)state;
+	maps_make(560);
+	assert_true(has(&spare, 2));
+	assert_true(spare.again_nsec > 0);
+	spare.again_nsec = UINT64_MAX;
+	maps_make(621);
+	assert_true(spare_has(&spare, &root, dir, 2));
+	/* what was marked meanwhile counts all the same */
+	spare_take(&spare, 2);
+	assert_false(spare_has(&spare, &root, dir, 2));
+	assert_int_equal(spare.n, 562);
 }
 
 static void test_nothing_to_count(void **state)
@@ -93,12 +132,12 @@ static void test_nothing_to_count(void **state)
 	maps_make(30);
 	faketree_path("proc/sys/vm/max_map_count", path, sizeof(path));
 	assert_int_equal(unlink(path), 0);
-	assert_true(spare_has(&spare, &root, dir, 100000));
+	assert_true(has(&spare, 100000));
 	faketree_file("proc/sys/vm/max_map_count", "%s", "640\n");
 	faketree_path("proc/42/maps", path, sizeof(path));
 	assert_int_equal(unlink(path), 0);
 	spare = (struct spare){ 0 };
-	assert_true(spare_has(&spare, &root, dir, 100));
+	assert_true(has(&spare, 100));
 }
 
 int main(void)
@@ -106,8 +145,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			test_a_part_is_the_targets_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_few_are_counted_once,
-						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_it_is_a_part_in_all, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_not_too_soon, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_to_count, setup,
 						teardown),
 	};
