@@ -24,6 +24,14 @@ ASSERTION = re.compile(r"Assertion '.*' failed at src/(libsystemd|basic)|"
                        r"nss_\w+\.c:\d+: \w+: Assertion `.*' failed")
 
 
+def crashed_in_a_library(pid):
+    """By the kernel's own account: without memory glibc's look-up of users
+    does that, too."""
+    said = subprocess.run(["dmesg"], capture_output=True, text=True).stdout
+    found = re.findall(rf"\[{pid}\]: segfault at .* in ([^\[\s]+)\[", said)
+    return bool(found) and ".so" in found[-1]
+
+
 class Life:
     """What became of a daemon."""
 
@@ -197,7 +205,9 @@ class World:
         """It ended by itself: with a reason, and not by a crash."""
         status = self.daemon.process.wait()
         log = self.daemon.log()
-        if status == -signal.SIGABRT and ASSERTION.search(log):
+        if status == -signal.SIGABRT and ASSERTION.search(log) or \
+                status == -signal.SIGSEGV and \
+                crashed_in_a_library(self.daemon.pid):
             life.aborted = True
             return
         check(status > 0, f"ended by itself, {status}: {log[-1500:]}")

@@ -126,6 +126,21 @@ def marks(pid):
                for line in Path(f"/proc/{pid}/smaps").read_text().split("\n"))
 
 
+def ksm_stat(pid):
+    """/proc/PID/ksm_stat as a dictionary of numbers."""
+    stat = {}
+    for line in Path(f"/proc/{pid}/ksm_stat").read_text().split("\n"):
+        words = line.replace(":", " ").split()
+        if len(words) == 2:
+            stat[words[0]] = (int(words[1]) if words[1].isdigit()
+                              else words[1])
+    if "ksm_merging_pages" not in stat:     # Linux 6.1 has it apart
+        path = Path(f"/proc/{pid}/ksm_merging_pages")
+        # empty, like ksm_stat, where the main thread has ended
+        stat["ksm_merging_pages"] = int(path.read_text() or 0)
+    return stat
+
+
 def knobs():
     """Every knob that this kernel has, as text that can be written back."""
     values = {}
@@ -245,18 +260,7 @@ class Target:
         check(status == 0, f"pid {self.pid} ended, {self.ended()}: {said}")
 
     def ksm_stat(self):
-        """/proc/PID/ksm_stat as a dictionary of numbers."""
-        stat = {}
-        for line in Path(f"/proc/{self.pid}/ksm_stat").read_text().split("\n"):
-            words = line.replace(":", " ").split()
-            if len(words) == 2:
-                stat[words[0]] = (int(words[1]) if words[1].isdigit()
-                                  else words[1])
-        if "ksm_merging_pages" not in stat:     # Linux 6.1 has it apart
-            path = Path(f"/proc/{self.pid}/ksm_merging_pages")
-            # empty, like ksm_stat, where the main thread has ended
-            stat["ksm_merging_pages"] = int(path.read_text() or 0)
-        return stat
+        return ksm_stat(self.pid)
 
     def stop(self):
         if self.process.returncode is None:

@@ -8,10 +8,14 @@ those of tests/targets, and real ones (programs.py) whose clients never stop
 asking. All of them are named in the configuration and have duplicates that
 come and go, so that every daemon has something to enrol and to merge.
 
+Some daemons are told to end, and they or their injectors are killed while they
+take their marks back.
+
 The injector is killed at random instants and, by choice, while it holds a
 thread. At the instants at which the thread's registers are not its own the
-kernel gives it no way out (tracing.py): these are counted and passed over;
-contract/inject-window measures them. At every other instant nobody may notice.
+kernel gives it no way out (tracing.py): these are counted and passed over, and
+so are those at which a call may still be broken off; contract/inject-window and
+contract/tracee are about them. At every other instant nobody may notice.
 
 KILLS=N is how many; with 1000 and more a virtual machine is there, too.
 SEED=N repeats a run's choices.
@@ -29,8 +33,9 @@ import programs
 import tracing
 from harness import check, wait_for
 
-KILLS = int(os.environ.get("KILLS", "120"))
+KILLS = int(os.environ.get("KILLS", "60"))
 LIFE_SECONDS = (0, 0.2)         # of most daemons
+SAID_EACH = 500                 # kills
 LONG = 12                       # one of so many marks something first,
 FIRST_SECONDS = 10              # for which this is time enough,
 WORK_SECONDS = (0, 0.2)         # and may live a little longer
@@ -47,10 +52,13 @@ STEADY = (("sandbox", "--action", "kill"), ("sandbox", "--action", "trap"),
 ALONE = (("threads",), ("dispatch",), ("vforker",))
 
 # How a daemon's life ends: who is killed, one after another, and how often.
+# Told to end, it has injectors at work until all marks are taken back.
 DAEMON, INJECTOR, KEEPER = "daemon", "injector", "keeper"
-ENDS = (((DAEMON,),), 6), (((INJECTOR,), (DAEMON,)), 6), \
-       (((KEEPER,), (DAEMON,)), 1), (((KEEPER,), (INJECTOR,), (DAEMON,)), 1), \
-       (((DAEMON, INJECTOR),), 4), (((DAEMON, INJECTOR, KEEPER),), 2)
+TOLD = "told to end"
+ENDS = (((DAEMON,),), 18), (((INJECTOR,), (DAEMON,)), 18), \
+       (((KEEPER,), (DAEMON,)), 3), (((KEEPER,), (INJECTOR,), (DAEMON,)), 3), \
+       (((DAEMON, INJECTOR),), 12), (((DAEMON, INJECTOR, KEEPER),), 6), \
+       (((TOLD,), (INJECTOR,), (INJECTOR,)), 2), (((TOLD,), (DAEMON,)), 1)
 
 
 class Dups:
@@ -171,7 +179,8 @@ class Storm:
             self.moments[moment] += 1
             if moment == tracing.GONE:
                 return None
-            if moment not in (tracing.WINDOW, tracing.UNKNOWN):
+            if moment not in (tracing.WINDOW, tracing.UNKNOWN,
+                              tracing.BROKEN_OFF):
                 self.last = moment
                 return injector
             tracing.go_on(injector)
@@ -180,6 +189,10 @@ class Storm:
     def strike(self, whom, aimed=False):
         """Kill all of @whom at once. False: not all of them were there."""
         pids, self.last = {DAEMON: self.daemon.pid}, None
+        if whom == (TOLD,):
+            self.daemon.process.terminate()
+            self.stages[TOLD] += 1
+            return True
         if INJECTOR in whom:
             pids[INJECTOR] = tracing.injector_of(self.daemon)
         if KEEPER in whom:
@@ -221,7 +234,11 @@ class Storm:
             if not self.strike(whom, aimed) and DAEMON in whom:
                 self.strike((DAEMON,))
             time.sleep(rng.uniform(0, 0.02))
-        daemon.process.wait(60)
+        status = daemon.process.wait(60)
+        # told before it can be, it ends as any process does
+        check(status in (0, -signal.SIGTERM) or (DAEMON,) in end or
+              end[0] != (TOLD,),
+              f"told to end, it ended with {status}: {daemon.log()[-500:]}")
         self.account()
 
     def marked(self):
@@ -276,13 +293,18 @@ def killed_at_random_instants(t):
                                f"comm = {programs.COMM}", "mode = selective"))
     daemon.kill()
     storm, start, turn = Storm(daemon, rng), time.monotonic(), 0
-    while storm.n < KILLS:
-        turn += 1
-        if turn % LONG == 0:
-            targets.dups.renew()
-            targets.check_alive()
-        storm.life(turn % LONG == 0)
-    storm.report(time.monotonic() - start)
+    try:
+        while storm.n < KILLS:
+            turn += 1
+            if turn % LONG == 0:
+                targets.dups.renew()
+                targets.check_alive()
+            before = storm.n
+            storm.life(turn % LONG == 0)
+            if storm.n // SAID_EACH > before // SAID_EACH:
+                print(f"# {storm.n} kills so far", flush=True)
+    finally:
+        storm.report(time.monotonic() - start)
     check(storm.stages["had marked something"] > storm.lives / LONG / 4,
           "hardly one was killed at work")
 

@@ -62,7 +62,8 @@ FEATURES = (NOTHING, "pagemap-scan", "process-madvise", "bpf", "seccomp",
 PROGRAMS = ("restore", "reading", "merge", "ctl", "huge", "refusals",
             "hostile", "kills", "plan", "explain", "doctor", "accounts",
             "state", "launch", "metrics", "hints", "privileges", "privacy",
-            "watchdog", "attack")
+            "watchdog", "attack",
+            "heirs")
 LEFT_OUT = {
     "abuse": "takes minutes (ABUSE_SECONDS)",
     "bus": "wants dbus-daemon and polkit; libsystemd is not the kernel",

@@ -8,6 +8,8 @@ in every form in which a number may stand there; copies of the pages, in its
 memory while it rests. Each search first finds what it looks for where it has
 to be."""
 
+import contextlib
+import json
 import os
 import re
 import signal
@@ -191,6 +193,89 @@ def no_core_is_left(t):
         harness.skip("nobody dumps core here: only the settings were checked")
 
 
+def numbers_of(value):
+    """All numbers in what JSON was made of, and in its strings."""
+    if isinstance(value, dict):
+        value = list(value.values()) + list(value.keys())
+    if isinstance(value, list):
+        for part in value:
+            yield from numbers_of(part)
+    elif isinstance(value, str):
+        for word in re.findall(r"[0-9a-fA-F]+", value):
+            yield int(word, 16)
+            if word.isdigit():
+                yield int(word)
+    elif value is not None:
+        yield int(value)
+
+
+def frames_of(victim):
+    start, end = (int(word, 16) for word in victim.ask("where").split())
+    with open(f"/proc/{victim.pid}/pagemap", "rb", 0) as pagemap:
+        words = os.pread(pagemap.fileno(), (end - start) // PAGE * 8,
+                         start // PAGE * 8)
+    return {word & (1 << 55) - 1
+            for word in struct.unpack(f"<{len(words) // 8}Q", words)}
+
+
+def a_plan_has_sums_only(t):
+    """No address, no frame and no page: what it tells of a process is as long
+    for four times the pages."""
+    targets = victims(t)
+    frames = set().union(*map(frames_of, targets)) - {0}
+    check(len(frames) > PAGES, "frames are not told here")
+    said = {}
+    for verb in (["plan"], ["plan", "--sample"]):
+        for n, more in ((PAGES, []), (4 * PAGES, ["--pages", str(4 * PAGES)])):
+            pair = targets if not more else [
+                t.target("guess", *more, "--seed", "7") for _ in range(2)]
+            done = subprocess.run(
+                [str(harness.BUILD / "ksmd-plusctl"), *verb, "--json",
+                 *(str(p.pid) for p in pair)], capture_output=True, text=True)
+            check(done.returncode == 0, done.stderr)
+            said[n] = list(numbers_of(json.loads(done.stdout)))
+            maps = [tuple(int(x, 16) for x in line.split()[0].split("-"))
+                    for p in pair for line in
+                    Path(f"/proc/{p.pid}/maps").read_text().splitlines()]
+            found = [x for x in said[n]
+                     if x in frames or any(a <= x < b for a, b in maps)]
+            check(not found, f"{verb}: {found} in {done.stdout}")
+        check(len(said[PAGES]) == len(said[4 * PAGES]),
+              f"{verb}: {len(said[PAGES])} and {len(said[4 * PAGES])} numbers")
+
+
+def not_dumped(pid):
+    """Bytes of memory that no core has."""
+    resident = total = 0
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        words = line.split()
+        if words[0] == "Rss:":
+            resident = int(words[1]) << 10
+        elif words[0] == "VmFlags:" and "dd" in words:
+            total += resident
+    return total
+
+
+def a_plan_keeps_its_checksums_from_cores(t):
+    """Twelve bytes a page, keyed anew by each plan. There are many pages, so
+    that it can be looked at while it works."""
+    targets = [t.target("guess", "--pages", str(PAGES * 256), "--seed", "7")
+               for _ in range(2)]
+    wanted = 2 * PAGES * 256 * 12
+    plan = subprocess.Popen(
+        [str(harness.BUILD / "ksmd-plusctl"), "plan", "--json",
+         *(str(p.pid) for p in targets)], stdout=subprocess.DEVNULL)
+    t.stack.callback(plan.wait)
+    most = 0
+    while plan.poll() is None:
+        with contextlib.suppress(OSError):
+            most = max(most, not_dumped(plan.pid))
+    print(f"# {most} bytes were kept from cores, {wanted} are its checksums",
+          flush=True)
+    check(most > wanted * 0.9, "they would get into a core")
+
+
 if __name__ == "__main__":
     harness.run(no_checksum_is_told, copies_do_not_outlive_the_reading,
-                no_core_is_left)
+                no_core_is_left, a_plan_has_sums_only,
+                a_plan_keeps_its_checksums_from_cores)

@@ -197,6 +197,40 @@ def what_is_new_displaces_what_rests(t):
         target.intact()
 
 
+def who_has_gone_takes_no_memory(t):
+    """What was kept of their pages goes back to the kernel."""
+    small = t.target("dup", "--size", "8", "--seed", "3")
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+
+    def knows(*targets):
+        return wait_for(lambda: tracked(daemon).keys() ==
+                        {p.pid for p in targets} and
+                        daemon.status()["state"] == "resting", 60, "its rest")
+    knows(small)
+    before = resident_kb(daemon)
+    large = [t.target("dup", "--size", "512", "--id", str(i), "--dup", "0")
+             for i in range(2)]
+    knows(small, *large)
+    wait_for(lambda: sum(tracked(daemon).values()) >= 2 * 512 * 256, 60,
+             "the first look at all")
+    most = resident_kb(daemon)
+    for target in large:
+        target.finish()
+    knows(small)
+    # its trimming is some seconds away
+    wait_for(lambda: resident_kb(daemon) - before < (most - before) / 4, 30,
+             "its memory's return")
+    print(f"# {before} kB resident, {most} kB with 1 GiB more, then "
+          f"{resident_kb(daemon)} kB", flush=True)
+    check(most - before > 3000, "it has kept nothing?")
+    small.intact()
+
+
+def resident_kb(daemon):
+    text = Path(f"/proc/{daemon.pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0])
+
+
 def a_vast_mapping_costs_nothing(t):
     """32 TiB reserved, one page touched."""
     with contextlib.suppress(FileNotFoundError):
@@ -228,4 +262,5 @@ def a_vast_mapping_costs_nothing(t):
 if __name__ == "__main__":
     harness.run(observing_changes_nothing, rounds_after_a_merge_break_nothing,
                 what_rests_is_not_read_again, a_newcomer_meets_what_rests,
-                what_is_new_displaces_what_rests, a_vast_mapping_costs_nothing)
+                what_is_new_displaces_what_rests,
+                who_has_gone_takes_no_memory, a_vast_mapping_costs_nothing)

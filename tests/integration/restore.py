@@ -8,11 +8,13 @@ back can only be what was there.
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import harness
+import tracing
 from harness import check, wait_for
 
 UNUSUAL = {"advisor_mode": "none", "smart_scan": "0", "use_zero_pages": "1",
@@ -88,6 +90,71 @@ def sigterm_puts_everything_back(t):
 
 def sigint_puts_everything_back(t):
     ends(t, signal.SIGINT)
+
+
+def a_stop_amid_enrolling_leaves_no_marks(t):
+    """What was to be marked after the stop is not, or is un-marked, too."""
+    knobs = set_knobs()
+    targets = [t.target("dup", "--size", "8", "--id", str(i))
+               for i in range(24)]
+    for _ in range(3):
+        daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"), wait=False)
+        ledger = daemon.run_dir / "ledger"
+        wait_for(lambda: ledger.exists() and "\nenrol " in ledger.read_text(),
+                 30, "the first mark", pause=0.001)
+        check(daemon.terminate() == 0, "exit status")
+        check_restored(knobs)
+        check_withdrawn(targets)
+
+
+def injectors_of(daemon):
+    return [pid for pid in harness.family_of(daemon.pid)
+            if Path(f"/proc/{pid}/comm").read_text() == "ksmd-plus-injec\n"]
+
+
+def kill_an_injector(daemon):
+    """One that is at work, at a moment that is nobody's end. False: none."""
+    for pid in filter(tracing.at_work, injectors_of(daemon)):
+        if not tracing.stop(pid):
+            continue
+        if tracing.moment(pid) in (tracing.IDLE, tracing.SEIZED, tracing.HELD):
+            os.kill(pid, signal.SIGKILL)
+            return True
+        tracing.go_on(pid)
+    return False
+
+
+def who_refused_is_not_missed(t):
+    """Nothing was marked there, and so nothing is to be taken back."""
+    targets = [t.target("dispatch", "--size", "8") for _ in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: ["user dispatch" in row["note"]
+                      for row in daemon.ctl_json("list")].count(True) == 2,
+             30, "their refusal")
+    check(daemon.terminate() == 0, "exit status")
+    check("taken back" not in daemon.log(), "marks are missed")
+    check(not any(daemon.run_dir.iterdir()), "the ledger is left")
+    for target in targets:
+        target.finish()
+
+
+def a_stop_outlives_its_injectors(t):
+    """What one of them had begun, the next one ends."""
+    targets = [t.target("dup", "--size", "64", "--id", str(i), "--dup", "90")
+               for i in range(4)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 14000
+                         for p in targets), 60, "the merge")
+    daemon.process.terminate()
+    n_killed = 0
+    while n_killed < 4 and daemon.process.poll() is None:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            n_killed += kill_an_injector(daemon)
+    print(f"# {n_killed} injectors killed", flush=True)
+    check(daemon.process.wait(60 * harness.SLOW) == 0, "exit status")
+    check(n_killed > 0, "it was too fast")
+    check_withdrawn(targets)
+    check(not any(daemon.run_dir.iterdir()), "the ledger is left")
 
 
 def the_advisor_comes_back(t):
@@ -236,12 +303,46 @@ def a_reload_withdraws_who_is_no_longer_named(t):
     wait_for(lambda: not any(harness.marks(p.pid) for p in targets), 20,
              "their withdrawal")
     check_withdrawn(targets, swept=False)
-    check(not daemon.ctl_json("list"), "somebody is still watched")
+    seen = daemon.ctl_json("list")
+    check(not seen, f"still watched: {seen}")
     reload(daemon, t.config(), "reloaded")
     wait_for(lambda: merged(targets), 30, "merging them again")
     check(daemon.process.poll() is None and daemon.pid == pid, "it died")
     check(daemon.terminate() == 0, "exit status")
     check_restored(knobs)
+
+
+def giving_back_holds_up_nobody(t):
+    """Who is no longer named gets a great deal of memory back; newcomers are
+    merged before that is done."""
+    program = t.folder / "former"
+    shutil.copy(harness.BUILD / "tests/targets/dup", program)
+    former = [t.own(harness.Target([str(program), "--size", "384", "--id",
+                                    str(i), "--dup", "90"]))
+              for i in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 86000
+                         for p in former), 90, "the merge of much")
+    new = pair(t)
+    daemon.config.write_text(t.config(
+        "[scan]", "cpu_limit = 100%",
+        "[target former]", "comm = former", "mode = exclude"))
+    daemon.process.send_signal(signal.SIGHUP)
+    start = time.monotonic()
+    wait_for(lambda: merged(new), 60, "the merge of newcomers")
+    middle = time.monotonic()
+    left = [harness.marks(p.pid) > 0 for p in former]
+    wait_for(lambda: not any(harness.marks(p.pid) for p in former), 120,
+             "all marks taken back")
+    print(f"# newcomers were merged after {middle - start:.1f} s, all was "
+          f"given back after {time.monotonic() - start:.1f} s", flush=True)
+    check(any(left), "they were merged last")
+    wait_for(lambda: len(injectors_of(daemon)) == 1, 10,
+             "the end of the second injector")
+    check(daemon.terminate() == 0, "exit status")
+    check_withdrawn(new)
+    for p in former:
+        p.intact()
 
 
 def a_broken_file_changes_nothing(t):
@@ -335,11 +436,14 @@ def whole_processes_are_given_back(t):
 
 if __name__ == "__main__":
     harness.run(sigterm_puts_everything_back, sigint_puts_everything_back,
+                a_stop_amid_enrolling_leaves_no_marks,
+                who_refused_is_not_missed, a_stop_outlives_its_injectors,
                 the_advisor_comes_back, ksmd_that_stood_still_does_so_again,
                 marks_stay_if_that_is_wanted, killed_and_started_again,
                 killed_and_restored, foreign_writers_are_respected,
                 pausing_hands_ksmd_back, pausing_ends_a_pulse,
                 a_reload_withdraws_who_is_no_longer_named,
-                a_broken_file_changes_nothing, a_dry_run_changes_nothing,
+                giving_back_holds_up_nobody, a_broken_file_changes_nothing,
+                a_dry_run_changes_nothing,
                 who_comes_near_his_limit_gets_his_mappings_back,
                 whole_processes_are_given_back)

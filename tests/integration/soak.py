@@ -26,6 +26,7 @@ from invariants import Invariants, status_number
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "60"))
 ROUNDS = 4
+TRIM_SECONDS = 12               # then what was freed is the kernel's again
 AT_ONCE = 12                    # processes that churn
 CPU_LIMIT = 0.5
 # Who notices what is done to him, and is not one of the many. That are
@@ -44,6 +45,8 @@ ODD_EACH = 4                    # one of so many is one of these
 # What an allocator may keep of what was free before.
 RSS_SLACK_KB = 1024
 RSS_SLACK = 0.05
+RSS_MAX_KB = 64 << 10           # beside 16 bytes a page (design 3.7)
+LONG_SECONDS = 600
 
 
 @dataclasses.dataclass
@@ -200,7 +203,7 @@ def calm(daemon, pids):
         wait_for(is_calm, 300, "the calm after a round", 0.5)
     except harness.Failed as e:
         raise harness.Failed(f"{e}: {seen}") from e
-    time.sleep(2)
+    time.sleep(TRIM_SECONDS)
 
 
 def nothing_is_left_behind(t):
@@ -235,9 +238,12 @@ def nothing_is_left_behind(t):
           last.children == rounds[0].children, "threads or children are left")
     check(last.enrolled <= first.enrolled + 64,
           f"{last.enrolled} ranges in the ledger, {first.enrolled} before")
-    most = max(rounds[0].rss_kb, first.rss_kb)
-    check(last.rss_kb <= most * (1 + RSS_SLACK) + RSS_SLACK_KB,
-          f"{last.rss_kb} kB resident, {most} kB after one round")
+    check(last.rss_kb <= RSS_MAX_KB, f"{last.rss_kb} kB resident")
+    # a short round may not have met those who need most
+    most = max(r.rss_kb for r in rounds[:ROUNDS // 2 + 1])
+    check(SECONDS < LONG_SECONDS or
+          last.rss_kb <= most * (1 + RSS_SLACK) + RSS_SLACK_KB,
+          f"{last.rss_kb} kB resident, {most} kB after half of the rounds")
     check(daemon.status()["warnings"] == [],
           f"warnings: {daemon.status()['warnings']}")
     saved = harness.knobs(), t.saved

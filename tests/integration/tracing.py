@@ -19,8 +19,14 @@ SEIZED = "attached to a thread that ran on"
 HELD = "holding a thread with its own registers"
 WINDOW = "holding a thread with ours"
 UNKNOWN = "holding a thread that had yet to stop"
+BROKEN_OFF = "holding a thread whose call may not be repaired yet"
 GONE = "gone"
 
+# Calls that a stop breaks off with EINTR, until the injector, which is awake
+# some 20 us later, has told the kernel to make them again (x86-64): receiving,
+# accepting and sending with a timeout, signals, semaphores, epoll, io_uring.
+EINTR_CALLS = {"43", "44", "45", "46", "47", "65", "128", "208", "220", "232",
+               "281", "288", "299", "333", "426", "441"}
 SYSCALL = b"\x0f\x05"
 VDSO_BYTES = 32768
 STOP_SECONDS = 10
@@ -137,7 +143,9 @@ def moment_of(tracee):
     if words == ["running"] or vdso is None:
         return UNKNOWN
     at = int(words[-1], 16) - vdso - CALL
-    return WINDOW if at in (0, len(SYSCALL)) else HELD
+    if at in (0, len(SYSCALL)):
+        return WINDOW
+    return BROKEN_OFF if words[0] in EINTR_CALLS else HELD
 
 
 def stop(injector):
