@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import harness
+import tracing
 from harness import check, wait_for
 
 DAEMON = str(harness.BUILD / "ksmd-plus")
@@ -178,13 +179,13 @@ def an_injector_that_dies_is_replaced(t):
     for _ in range(2):
         old = injectors_of(daemon.pid)
         check(len(old) == 1, f"injectors: {old}")
-        os.kill(old[0], signal.SIGKILL)
+        tracing.kill_idle(old[0])
         wait_for(lambda: set(injectors_of(daemon.pid)) - set(old), 30,
                  "a new injector")
     path, away = folder / "ksmd-plus-injector", folder / "away"
     last, = injectors_of(daemon.pid)
     path.rename(away)
-    os.kill(last, signal.SIGKILL)
+    tracing.kill_idle(last)
     wait_for(lambda: warned(daemon), 30, "the warning")
     away.rename(path)
     second = [t.target("dup", "--size", "4", "--seed", "2", "--id", str(i))
@@ -232,7 +233,7 @@ def without_its_keeper(t):
     time.sleep(0.5)
     check(daemon.status()["pages_saved"] >= 250, "it goes on at first")
     for pid in injectors_of(daemon.pid):
-        os.kill(pid, signal.SIGKILL)
+        tracing.kill_idle(pid)
     wait_for(lambda: daemon.process.poll() is not None, 60, "the end")
     check(daemon.process.returncode == 1, f"{daemon.process.returncode}")
     check("starts injectors has died" in daemon.log(), daemon.log())

@@ -114,14 +114,8 @@ def injectors_of(daemon):
 
 def kill_an_injector(daemon):
     """One that is at work, at a moment that is nobody's end. False: none."""
-    for pid in filter(tracing.at_work, injectors_of(daemon)):
-        if not tracing.stop(pid):
-            continue
-        if tracing.moment(pid) in (tracing.IDLE, tracing.SEIZED, tracing.HELD):
-            os.kill(pid, signal.SIGKILL)
-            return True
-        tracing.go_on(pid)
-    return False
+    return any(tracing.kill(pid) for pid in
+               filter(tracing.at_work, injectors_of(daemon)))
 
 
 def who_refused_is_not_missed(t):

@@ -187,3 +187,23 @@ def go_on(injector):
         os.kill(injector, signal.SIGCONT)
     except ProcessLookupError:
         pass
+
+
+def kill(injector, moments=(IDLE, SEIZED, HELD)):
+    """End it if this is one of @moments: these are nobody else's end. False:
+    it was another, and it goes on, or it was gone."""
+    if not stop(injector):
+        return False
+    if moment(injector) in moments:
+        os.kill(injector, signal.SIGKILL)
+        return True
+    go_on(injector)
+    return False
+
+
+def kill_idle(injector):
+    """End it while it holds nobody, soon."""
+    while not kill(injector, (IDLE,)):
+        if start_time(injector) is None:
+            raise ProcessLookupError(f"pid {injector} has ended by itself")
+        time.sleep(0.001)
