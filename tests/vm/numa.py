@@ -178,14 +178,16 @@ def finish(sharers, daemon, cow):
 
 
 def follows(sharers, homes, wanted, daemon):
-    """Processes have moved: their pages are there within two rounds."""
-    rounds = numa(daemon)["rounds"]
+    """Processes have moved: their pages are there within two rounds, by the
+    daemon's account of each, since looking from here takes some itself."""
+    before = len(daemon.log())
     for sharer, home in zip(sharers, homes):
         sharer.pin(home)
     wait_shares(sharers, homes, wanted)
-    rounds = harness.wait_for(lambda: numa(daemon)["rounds"] - rounds, 60,
-                              "the end of the round")
-    harness.check(rounds <= 2, f"it took {rounds} rounds")
+    to_move = [int(n) for n in re.findall(
+        r"Placing: .* (\d+) pages to move", daemon.log()[before:])]
+    moved = [i for i, n in enumerate(to_move) if n]
+    harness.check(moved and moved[-1] < 2, f"pages to move by round: {to_move}")
 
 
 def report(sharers, daemon):
@@ -207,7 +209,7 @@ def merged_pages_live_where_they_are_used(t):
     n = n_nodes()
     nodes = range(n)
     sharers = start(t, nodes)
-    daemon = t.daemon(t.config(*CONFIG, "policy = off"))
+    daemon = t.daemon(t.config(*CONFIG, "policy = off"), args=("--debug",))
     wait_merged(sharers)
     # as nuKSM found it: they are where they were found first
     before = sharers[0].nodes()
