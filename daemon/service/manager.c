@@ -52,6 +52,11 @@
  * for the last time so long after the last one: what is under way for him holds
  * on to it. */
 #define TRIM_USEC (5 * USEC_PER_SEC)
+/* What is larger goes back as soon as it is freed. Left to itself the allocator
+ * keeps up to twice the largest block that was ever freed, and malloc_trim()
+ * does not reach the ends of the threads' arenas (glibc, malloc/malloc.c:
+ * mp_.no_dyn_threshold, mtrim()). */
+#define KEPT_BYTES (128 << 10)
 
 /* How often each process in the ledger is looked for. */
 #define SETTLE_USEC (60 * USEC_PER_SEC)
@@ -94,6 +99,12 @@ static void on_stray(void *userdata, struct watched *w)
 		ending_add(m->ending, w);
 	else
 		withdraw_begin(&m->withdraw, w, NULL, NULL);
+}
+
+static void memory_policy(void)
+{
+	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 }
 
 static void memory_trim(struct manager *m, uint64_t now)
@@ -259,6 +270,7 @@ int manager_new(sd_event *event, const struct root *root,
 	struct manager *m = calloc(1, sizeof(*m));
 	int r;
 
+	memory_policy();
 	if (!m)
 		return log_event_errno(ENOMEM, JOURNAL_START_FAILED, NULL,
 				       "Cannot start");

@@ -219,7 +219,8 @@ static void on_enrolled(void *userdata, uint64_t late)
 	if (promise && !merge->counters.promised)
 		merge->promise_usec = clock_usec(CLOCK_MONOTONIC);
 	merge->counters.promised += promise;
-	merge->settle.n = 0;
+	vec_free(&merge->settle);
+	vec_free(&merge->queue);
 	merge->slice.of = 1;
 	merge->stage = MERGE_IDLE;
 	merge_consider(merge);
@@ -269,8 +270,7 @@ static void settle_advance(struct merge *merge)
 			log_debug("No memory to settle a region, skipping it");
 	if (merge->in_flight)
 		return;
-	merge->queue.n = 0;
-	merge->at = 0;
+	merge->queue.n = merge->at = 0;
 	settled(merge);
 }
 

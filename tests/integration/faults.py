@@ -51,7 +51,8 @@ SECONDS = float(os.environ.get("FAULTS_SECONDS", "150" if ALL else "25"))
 # no memory, no descriptor and no permission is asked for.
 CANNOT_FAIL = set("""
 __assert_fail __ctype_b_loc __cxa_finalize __errno_location sscanf
-__libc_start_main malloc_trim __sched_cpucount __sched_cpufree _exit abort
+__libc_start_main malloc_trim mallopt __sched_cpucount __sched_cpufree _exit
+abort
 clock_gettime closedir fnmatch free getenv geteuid getopt_long getpid getppid
 gettid memchr memcmp memcpy memmove memset munmap pause qsort signal
 sigaddset sigemptyset sigfillset sigprocmask snprintf strcasecmp strchr strcmp

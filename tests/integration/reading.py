@@ -190,8 +190,9 @@ def what_is_new_displaces_what_rests(t):
     wait_for(full, 30, "the index's end")
     time.sleep(45)              # regions of hot processes do not give way
     pair = [t.target("dup", "--size", "128", "--id", str(i)) for i in range(2)]
+    # some rounds of 16 s: each finds room where another region is long at rest
     wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 8192 * 0.95
-                         for p in pair), 60, "the merge of what is new")
+                         for p in pair), 180, "the merge of what is new")
     print(f"# {full()[0]}")
     for target in (*old, *pair):
         target.intact()
@@ -223,6 +224,34 @@ def who_has_gone_takes_no_memory(t):
     print(f"# {before} kB resident, {most} kB with 1 GiB more, then "
           f"{resident_kb(daemon)} kB", flush=True)
     check(most - before > 3000, "it has kept nothing?")
+    small.intact()
+
+
+def many_mappings_leave_no_memory(t):
+    """Who has had many of them, and many at once: the reading threads have
+    allocated what was kept of each."""
+    small = t.target("dup", "--size", "8", "--seed", "3")
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    before, most = None, 0
+    for _ in range(2):
+        wait_for(lambda: tracked(daemon).keys() == {small.pid} and
+                 daemon.status()["state"] == "resting", 60, "its rest")
+        before = before or resident_kb(daemon)
+        crowd = [t.target("splinters", "--early", "50000", "--later", "50000",
+                          "--seed", str(i)) for i in range(4)]
+        wait_for(lambda: {p.pid for p in crowd} <= {
+            pid for pid, n in tracked(daemon).items() if n >= 50000}, 60,
+            "the first look at all")
+        most = max(most, resident_kb(daemon))
+        for target in crowd:
+            target.stop()
+    wait_for(lambda: tracked(daemon).keys() == {small.pid}, 60, "their end")
+    try:
+        wait_for(lambda: resident_kb(daemon) - before < 4000, 30,
+                 "its memory's return")
+    finally:
+        print(f"# {before} kB resident, {most} kB with 200,000 mappings more, "
+              f"then {resident_kb(daemon)} kB", flush=True)
     small.intact()
 
 
@@ -263,4 +292,5 @@ if __name__ == "__main__":
     harness.run(observing_changes_nothing, rounds_after_a_merge_break_nothing,
                 what_rests_is_not_read_again, a_newcomer_meets_what_rests,
                 what_is_new_displaces_what_rests,
-                who_has_gone_takes_no_memory, a_vast_mapping_costs_nothing)
+                who_has_gone_takes_no_memory,
+                many_mappings_leave_no_memory, a_vast_mapping_costs_nothing)
