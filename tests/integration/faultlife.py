@@ -100,8 +100,10 @@ class World:
 
     def plan(self, faults):
         self.skipped = set()
+        # DEATH: to attach is refused then with EPERM (tests/faults/faults.c)
         self.refused = any(f.program == PROGRAMS[1] and
-                           f.word in ("EACCES", "EPERM") for f in faults)
+                           f.word in ("EACCES", "EPERM", "DEATH")
+                           for f in faults)
         self.n_fatal = sum(f.program == PROGRAMS[1] for f in faults)
         for sites in self.sites:
             self.killed.update(sites.victims())

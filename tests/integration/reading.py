@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# test-timeout: 600
 """Looking at processes leaves them as they are.
 
 What the kernel shares stays shared, what is not there is not faulted in, and
