@@ -23,6 +23,9 @@
 #include "targets.h"
 #include "vec.h"
 
+/* Looks at a file that seems to be cut off. */
+#define TRIES 3
+
 struct load_names VEC(char *);
 
 struct load {
@@ -190,12 +193,13 @@ static int load_text(struct load *load, const char *name, const char *text,
  * Only a regular file is opened, and /dev/null, which masks one: to open a
  * FIFO would block for ever.
  */
-static int file_fault(const char *path)
+static int file_fault(const char *path, size_t *ret_size)
 {
 	struct stat st;
 
 	if (stat(path, &st) < 0)
 		return -errno;
+	*ret_size = (size_t)st.st_size;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
 	if (S_ISREG(st.st_mode) ||
@@ -204,21 +208,37 @@ static int file_fault(const char *path)
 	return -EINVAL;
 }
 
+/* An editor may be writing it: half of it would name half of them, and nothing
+ * of it nobody. -EBUSY: there is less than it says there is. */
+static int file_text(const char *path, char **ret, size_t *ret_len)
+{
+	for (int i = 0; i < TRIES; i++) {
+		size_t size = 0;
+		int r = file_fault(path, &size);
+
+		if (r == 0)
+			r = file_read_all(AT_FDCWD, path, ret, ret_len);
+		if (r < 0 || *ret_len >= size)
+			return r;
+		free(TAKE_PTR(*ret));
+	}
+	return -EBUSY;
+}
+
 static int load_file(struct load *load, const char *path, bool must_exist)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
-	int r = file_fault(path);
+	int r = file_text(path, &text, &len);
 
-	if (r == 0)
-		r = file_read_all(AT_FDCWD, path, &text, &len);
 	if (r == -ENOENT && !must_exist)
 		return 0;
 	if (r < 0) {
 		complaints_add(&load->complaints, path, 0,
 			       "cannot be read: %s, expected a file of text",
-			       r == -EINVAL ? "Not a regular file"
-					    : strerror(-r));
+			       r == -EINVAL  ? "Not a regular file"
+			       : r == -EBUSY ? "Something is missing at its end"
+					     : strerror(-r));
 		return r;
 	}
 	return load_text(load, path, text, len);

@@ -776,6 +776,22 @@ static void test_unreadable(void **state)
 	assert_int_equal(config.threads, 77);
 }
 
+/* A file of sysfs says that it has a page, and has a line. */
+static void test_cut_off(void **state)
+{
+	struct config config = { .threads = 77 };
+
+	(void)state;
+	assert_int_equal(symlink("/sys/kernel/uevent_seqnum", in_dir("c")), 0);
+	if (access(in_dir("c"), R_OK) < 0)
+		skip();
+	assert_int_equal(load(true, &config), -EBUSY);
+	assert_non_null(strstr(complained.text, "c:0: cannot be read: "
+						"Something is missing"));
+	assert_int_equal(complained.n, 1);
+	assert_int_equal(config.threads, 77);
+}
+
 #define file_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -804,6 +820,7 @@ int main(void)
 		file_test(test_broken_replacement),
 		file_test(test_not_a_file),
 		file_test(test_unreadable),
+		file_test(test_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
