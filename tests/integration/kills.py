@@ -179,8 +179,7 @@ class Storm:
             self.moments[moment] += 1
             if moment == tracing.GONE:
                 return None
-            if moment not in (tracing.WINDOW, tracing.UNKNOWN,
-                              tracing.BROKEN_OFF):
+            if moment in tracing.HARMLESS:
                 self.last = moment
                 return injector
             tracing.go_on(injector)

@@ -12,9 +12,8 @@ import subprocess
 from pathlib import Path
 
 import harness
-import tracing
 from harness import check, wait_for
-from tracing import children_of
+from tracing import children_of, kill_idle
 
 FILTER = harness.TOP / "daemon/service/filter.c"
 MANUAL = harness.TOP / "man/ksmd-plus.8"
@@ -149,7 +148,7 @@ def a_new_injector_has_the_same(t):
     daemon = t.daemon()
     wait_for(lambda: merged(first), 60, "a merge")
     old = children_of(daemon.pid)["ksmd-plus-injec"]
-    tracing.kill_idle(old)
+    kill_idle(old)
     new = wait_for(lambda: {p for name, p in children_of(daemon.pid).items()
                             if name == "ksmd-plus-injec"} - {old}, 60,
                    "a new injector").pop()

@@ -199,26 +199,27 @@ def what_is_new_displaces_what_rests(t):
         target.intact()
 
 
+def wait_rest(daemon, *targets):
+    """Until it knows these and no others, and has nothing to do."""
+    wait_for(lambda: tracked(daemon).keys() == {p.pid for p in targets} and
+             daemon.status()["state"] == "resting", 60, "its rest")
+
+
 def who_has_gone_takes_no_memory(t):
     """What was kept of their pages goes back to the kernel."""
     small = t.target("dup", "--size", "8", "--seed", "3")
     daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
-
-    def knows(*targets):
-        return wait_for(lambda: tracked(daemon).keys() ==
-                        {p.pid for p in targets} and
-                        daemon.status()["state"] == "resting", 60, "its rest")
-    knows(small)
+    wait_rest(daemon, small)
     before = resident_kb(daemon)
     large = [t.target("dup", "--size", "512", "--id", str(i), "--dup", "0")
              for i in range(2)]
-    knows(small, *large)
+    wait_rest(daemon, small, *large)
     wait_for(lambda: sum(tracked(daemon).values()) >= 2 * 512 * 256, 60,
              "the first look at all")
     most = resident_kb(daemon)
     for target in large:
         target.finish()
-    knows(small)
+    wait_rest(daemon, small)
     # its trimming is some seconds away
     wait_for(lambda: resident_kb(daemon) - before < (most - before) / 4, 30,
              "its memory's return")
@@ -235,8 +236,7 @@ def many_mappings_leave_no_memory(t):
     daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
     before, most = None, 0
     for _ in range(2):
-        wait_for(lambda: tracked(daemon).keys() == {small.pid} and
-                 daemon.status()["state"] == "resting", 60, "its rest")
+        wait_rest(daemon, small)
         before = before or resident_kb(daemon)
         crowd = [t.target("splinters", "--early", "50000", "--later", "50000",
                           "--seed", str(i)) for i in range(4)]

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import harness
-import tracing
 from harness import check, wait_for
+from tracing import injectors_of, kill_idle
 
 DAEMON = str(harness.BUILD / "ksmd-plus")
 USAGE = 2
@@ -179,13 +179,13 @@ def an_injector_that_dies_is_replaced(t):
     for _ in range(2):
         old = injectors_of(daemon.pid)
         check(len(old) == 1, f"injectors: {old}")
-        tracing.kill_idle(old[0])
+        kill_idle(old[0])
         wait_for(lambda: set(injectors_of(daemon.pid)) - set(old), 30,
                  "a new injector")
     path, away = folder / "ksmd-plus-injector", folder / "away"
     last, = injectors_of(daemon.pid)
     path.rename(away)
-    tracing.kill_idle(last)
+    kill_idle(last)
     wait_for(lambda: warned(daemon), 30, "the warning")
     away.rename(path)
     second = [t.target("dup", "--size", "4", "--seed", "2", "--id", str(i))
@@ -233,7 +233,7 @@ def without_its_keeper(t):
     time.sleep(0.5)
     check(daemon.status()["pages_saved"] >= 250, "it goes on at first")
     for pid in injectors_of(daemon.pid):
-        tracing.kill_idle(pid)
+        kill_idle(pid)
     wait_for(lambda: daemon.process.poll() is not None, 60, "the end")
     check(daemon.process.returncode == 1, f"{daemon.process.returncode}")
     check("starts injectors has died" in daemon.log(), daemon.log())
@@ -245,15 +245,6 @@ def without_its_keeper(t):
     check(not any(harness.marks(p.pid) for p in pair), "marks are left")
     for p in pair:
         p.intact()
-
-
-def injectors_of(pid):
-    """Of the daemon @pid; the dead that it has not waited for are none."""
-    children = [child for task in Path(f"/proc/{pid}/task").iterdir()
-                for child in (task / "children").read_text().split()]
-    return [int(child) for child in children
-            if os.path.exists(f"/proc/{child}/exe") and
-            Path(f"/proc/{child}/exe").resolve().name == "ksmd-plus-injector"]
 
 
 def configurations_are_checked(t):

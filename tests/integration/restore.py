@@ -107,15 +107,10 @@ def a_stop_amid_enrolling_leaves_no_marks(t):
         check_withdrawn(targets)
 
 
-def injectors_of(daemon):
-    return [pid for pid in harness.family_of(daemon.pid)
-            if Path(f"/proc/{pid}/comm").read_text() == "ksmd-plus-injec\n"]
-
-
 def kill_an_injector(daemon):
     """One that is at work, at a moment that is nobody's end. False: none."""
     return any(tracing.kill(pid) for pid in
-               filter(tracing.at_work, injectors_of(daemon)))
+               filter(tracing.at_work, tracing.injectors_of(daemon.pid)))
 
 
 def who_refused_is_not_missed(t):
@@ -331,7 +326,7 @@ def giving_back_holds_up_nobody(t):
     print(f"# newcomers were merged after {middle - start:.1f} s, all was "
           f"given back after {time.monotonic() - start:.1f} s", flush=True)
     check(any(left), "they were merged last")
-    wait_for(lambda: len(injectors_of(daemon)) == 1, 10,
+    wait_for(lambda: len(tracing.injectors_of(daemon.pid)) == 1, 10,
              "the end of the second injector")
     check(daemon.terminate() == 0, "exit status")
     check_withdrawn(new)

@@ -21,6 +21,8 @@ WINDOW = "holding a thread with ours"
 UNKNOWN = "holding a thread that had yet to stop"
 BROKEN_OFF = "holding a thread whose call may not be repaired yet"
 GONE = "gone"
+# The injector's death is nobody else's end then.
+HARMLESS = (IDLE, SEIZED, HELD)
 
 # Calls that a stop breaks off with EINTR, until the injector, which is awake
 # some 20 us later, has told the kernel to make them again (x86-64): receiving,
@@ -48,6 +50,16 @@ def children_of(pid):
 
 def injector_of(daemon):
     return children_of(daemon.pid).get("ksmd-plus-injec")
+
+
+def injectors_of(pid):
+    """Of the daemon @pid, which may have several; the dead that it has not
+    waited for are none."""
+    children = [child for task in Path(f"/proc/{pid}/task").iterdir()
+                for child in (task / "children").read_text().split()]
+    return [int(child) for child in children
+            if os.path.exists(f"/proc/{child}/exe") and
+            Path(f"/proc/{child}/exe").resolve().name == "ksmd-plus-injector"]
 
 
 def keeper_of(daemon):
@@ -189,9 +201,9 @@ def go_on(injector):
         pass
 
 
-def kill(injector, moments=(IDLE, SEIZED, HELD)):
-    """End it if this is one of @moments: these are nobody else's end. False:
-    it was another, and it goes on, or it was gone."""
+def kill(injector, moments=HARMLESS):
+    """End it if this is one of @moments. False: it was another, and it goes on,
+    or it was gone."""
     if not stop(injector):
         return False
     if moment(injector) in moments:
