@@ -270,10 +270,10 @@ int manager_new(sd_event *event, const struct root *root,
 	struct manager *m = calloc(1, sizeof(*m));
 	int r;
 
-	memory_policy();
 	if (!m)
 		return log_event_errno(ENOMEM, JOURNAL_START_FAILED, NULL,
 				       "Cannot start");
+	memory_policy();
 	m->event = event;
 	m->root = root;
 	m->kfeat = kfeat;
