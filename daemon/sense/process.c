@@ -299,10 +299,14 @@ static bool smaps_has_mergeable(int dir)
 	return false;
 }
 
+/* That KSM has records of it says no more than that it had some: they stay
+ * until ksmd comes by (mm/ksm.c: remove_trailing_rmap_items()). */
 static bool has_marks(const struct process_ksm *ksm, int dir, bool smaps_too)
 {
-	return ksm->mergeable || ksm->merge_any ||
-	       (smaps_too && smaps_has_mergeable(dir));
+	if (ksm->mergeable || ksm->merge_any)
+		return true;
+	return !ksm->told && (smaps_too || ksm->rmap_items) &&
+	       smaps_has_mergeable(dir);
 }
 
 static int guest_name_read(int dir, struct process_facts *f)
@@ -349,8 +353,7 @@ int process_facts_read(const struct root *root, pid_t pid, bool smaps_too,
 		process_facts_clear(&f);
 		return r;
 	}
-	f.self_registered = (ksm.rmap_items > 0 && !ksm.told) ||
-			    has_marks(&ksm, dir, smaps_too);
+	f.self_registered = has_marks(&ksm, dir, smaps_too);
 	*ret = f;
 	return 0;
 }

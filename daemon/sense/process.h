@@ -61,8 +61,7 @@ struct process_facts {
 	char *guest; /* the virtual machine that it is, NULL if it is none */
 	bool kernel_thread;
 	bool not_dumpable;
-	bool self_registered; /* has mergeable mappings that we know of; before
-			       * 6.14 also if it had some: KSM has records */
+	bool self_registered; /* has mergeable mappings that we know of */
 };
 
 /* 0, PROCESS_GONE or negative errno. */
@@ -92,9 +91,9 @@ void process_close(struct process *process);
 bool process_is_gone(const struct process *process);
 
 /*
- * Collect the facts. @smaps_too: also look for mergeable mappings in smaps,
- * where ksm_stat does not tell (kernels before 6.14); costs a walk of the
- * page tables.
+ * Collect the facts. @smaps_too: look for mergeable mappings in smaps, where
+ * ksm_stat does not tell (kernels before 6.14), also if KSM has no records of
+ * the process; costs a walk of the page tables.
  *
  * Return: 0 with *ret to be cleared by the caller, PROCESS_GONE, -ENOMEM.
  */

@@ -8,6 +8,7 @@
 """
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -25,6 +26,7 @@ BURST_SECONDS = 60              # of CPU, for beginnings (decide/budget.h)
 WINDOW_SECONDS = 60
 FDS_EACH = 5                    # pidfd, directory, mem, pagemap, smaps
 FDS_BESIDE = 100
+MANY_LOOKS = 3                  # in a row
 
 
 def status_number(pid, name):
@@ -32,6 +34,13 @@ def status_number(pid, name):
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
     return 0
+
+
+def descriptors(pid):
+    """What each descriptor of @pid is of."""
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(path)
 
 
 class Invariants(threading.Thread):
@@ -45,6 +54,7 @@ class Invariants(threading.Thread):
         self.looks = 0
         self.answered = time.monotonic()
         self.traced = collections.Counter()
+        self.many = 0           # looks at too many descriptors, in a row
         self.cpu = collections.deque()          # (when, seconds used)
         self.threads = status_number(daemon.pid, "Threads")
 
@@ -121,10 +131,21 @@ class Invariants(threading.Thread):
               f"stated")
         check(status_number(pid, "Threads") == self.threads,
               f"{status_number(pid, 'Threads')} threads, {self.threads} first")
-        most = FDS_BESIDE + FDS_EACH * sum(
-            target["processes"] for target in status["targets"])
-        fds = len(os.listdir(f"/proc/{pid}/fd"))
-        check(fds <= most, f"{fds} descriptors, {most} at most")
+        self.check_descriptors(pid, sum(target["processes"]
+                                        for target in status["targets"]))
         names = [w["name"] for w in status["warnings"]]
         check(not {"knob-foreign", "no-counters", "manager"} & set(names),
               f"warnings: {status['warnings']}")
+
+    def check_descriptors(self, pid, n_processes):
+        """What has come since it answered may take some more for a moment."""
+        kinds = collections.Counter(
+            re.sub(r"\d+", "N", target) for target in descriptors(pid))
+        most = FDS_BESIDE + FDS_EACH * n_processes
+        self.many = self.many + 1 if kinds.total() > most else 0
+        if self.many:
+            print(f"# {kinds.total()} descriptors, {most} at most: "
+                  f"{kinds.most_common(6)}", flush=True)
+        check(self.many < MANY_LOOKS,
+              f"{kinds.total()} descriptors, {most} at most, in {MANY_LOOKS} "
+              f"looks: {kinds.most_common(6)}")
