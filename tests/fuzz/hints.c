@@ -46,7 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		memcpy(&hint, data + 1, sizeof(hint));
 		/* one read; more takes long */
-		hint.bytes %= then == 255 ? 64U << 20 : 4U << 20;
+		hint.bytes %= then == 255  ? 64U << 20
+			      : then > 240 ? 4U << 20
+					   : 128U << 10;
 		data += 1 + sizeof(hint);
 		size -= 1 + sizeof(hint);
 		hinted_add(hinted, &hint);
