@@ -23,6 +23,9 @@
 	(RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_SYS_ADMIN) |                        \
 	 RIGHT(CAP_DAC_READ_SEARCH))
 
+/* Its askers read no pages. */
+#define RIGHTS_ASKER (RIGHT(CAP_SYS_PTRACE) | RIGHT(CAP_DAC_READ_SEARCH))
+
 /*
  * And its injector: to trace and to read any process; to suspend a target's
  * seccomp filter; to open what is the target's user's alone; that a stack for

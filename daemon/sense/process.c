@@ -145,11 +145,11 @@ static bool has_another_stack(const struct process *p)
 bool process_is_gone(const struct process *p)
 {
 	struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
-	uint64_t entry;
+	char byte;
 
-	/* pagemap of an mm without users reads as empty */
-	return poll(&pfd, 1, 0) > 0 ||
-	       pread(p->pagemap, &entry, sizeof(entry), 0) == 0 ||
+	/* pagemap of an mm without users reads as empty; of others less than
+	 * an entry is refused, before its lock is waited for */
+	return poll(&pfd, 1, 0) > 0 || pread(p->pagemap, &byte, 1, 0) == 0 ||
 	       has_another_stack(p);
 }
 
@@ -399,14 +399,6 @@ int process_ksm_read(int dir, struct process_ksm *ret)
 		file_read_u64(dir, "ksm_merging_pages", &k.merging_pages);
 	*ret = k;
 	return 0;
-}
-
-bool process_is_marked(int dir, bool smaps_too)
-{
-	struct process_ksm ksm;
-
-	return process_ksm_read(dir, &ksm) == 0 &&
-	       has_marks(&ksm, dir, smaps_too);
 }
 
 int process_cpu_nsec(const struct root *root, pid_t pid, uint64_t *ret)

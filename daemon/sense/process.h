@@ -114,12 +114,6 @@ struct process_ksm {
 /* 0 or PROCESS_GONE. @dir is /proc/PID. */
 int process_ksm_read(int dir, struct process_ksm *ret);
 
-/*
- * Whether it has mergeable mappings now, by ksm_stat or, with @smaps_too, by
- * smaps: see process_facts_read(). @dir is /proc/PID.
- */
-bool process_is_marked(int dir, bool smaps_too);
-
 /* CPU time of thread @pid from schedstat. 0, PROCESS_GONE or -errno. */
 int process_cpu_nsec(const struct root *root, pid_t pid, uint64_t *ret);
 

@@ -8,6 +8,7 @@
 #include <ksmd-plus/types.h>
 
 #include "accounts.h"
+#include "asking.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "holding.h"
@@ -34,6 +35,9 @@ struct found {
 
 struct found_vec VEC(struct found);
 struct row_vec VEC(struct account_row);
+
+/* So many are asked about at once. */
+#define ASKS 64U
 
 struct accounting {
 	struct accounting_env env;
@@ -148,6 +152,44 @@ static bool is_registered(const struct watched *w)
 	return w->account.records || w->account.book.figures.saved;
 }
 
+/* Who does not answer has what he had. */
+static struct process_ksm answer_of(const struct watched *w,
+				    const struct ask *ask)
+{
+	if (ask->result == -ETIMEDOUT || ask->result == -EBUSY)
+		return (struct process_ksm){
+			.merging_pages = w->account.merging,
+			.rmap_items = w->account.records,
+		};
+	return ask->result ? (struct process_ksm){ 0 } : ask->ksm;
+}
+
+/* What KSM has of those that it may have something of. */
+static void found_ask(struct accounting *a)
+{
+	struct ask asks[ASKS];
+	struct found *of[ASKS];
+	size_t n = 0;
+
+	for (size_t i = 0; i <= a->found.n; i++) {
+		struct found *f = i < a->found.n ? &a->found.v[i] : NULL;
+
+		if (f && is_registered(f->watched)) {
+			asks[n] = (struct ask){
+				.id = f->watched->process.id,
+				.dir = f->watched->process.dir,
+			};
+			of[n++] = f;
+		}
+		if (n < ASKS && f)
+			continue;
+		asking_ksm(a->env.asking, asks, n);
+		for (size_t k = 0; k < n; k++)
+			of[k]->ksm = answer_of(of[k]->watched, &asks[k]);
+		n = 0;
+	}
+}
+
 static void processes_find(struct accounting *a, const struct ksm_counters *c)
 {
 	size_t n;
@@ -156,19 +198,20 @@ static void processes_find(struct accounting *a, const struct ksm_counters *c)
 	a->found.n = 0;
 	if (vec_reserve(&a->found, n))
 		return; /* without memory all is as it was at the last look */
-	for (size_t i = 0; i < n; i++) {
-		struct found f = { .watched = list[i] };
+	for (size_t i = 0; i < n; i++)
+		if (list[i])
+			a->found.v[a->found.n++] = (struct found){
+				.watched = list[i],
+			};
+	found_ask(a);
+	for (size_t i = 0; i < a->found.n; i++) {
+		struct found *f = &a->found.v[i];
+		struct watched *w = f->watched;
 
-		if (!list[i])
-			continue;
-		if (is_registered(list[i]) &&
-		    process_ksm_read(list[i]->process.dir, &f.ksm))
-			f.ksm = (struct process_ksm){ 0 };
-		f.saved = accounting_saved(&f.ksm, c);
-		f.cpu_usec = cpu_take(list[i]);
-		f.broken = broken_take(list[i], f.ksm.merging_pages);
-		list[i]->account.records = f.ksm.rmap_items;
-		a->found.v[a->found.n++] = f;
+		f->saved = accounting_saved(&f->ksm, c);
+		f->cpu_usec = cpu_take(w);
+		f->broken = broken_take(w, f->ksm.merging_pages);
+		w->account.records = f->ksm.rmap_items;
 	}
 }
 

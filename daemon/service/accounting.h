@@ -21,6 +21,7 @@
 #include <ksmd-plus/account.h>
 
 struct accounting;
+struct asking;
 struct ksm_counters;
 struct process_ksm;
 struct root;
@@ -31,6 +32,7 @@ struct accounting_env {
 	sd_event *event;
 	const struct root *root;
 	const struct watch *watch;
+	struct asking *asking;
 	pid_t ksmd; /* 0: unknown */
 	uint64_t (*cpu_usec)(void *userdata); /* of daemon and injectors */
 	void *userdata;

@@ -17,6 +17,8 @@ static const struct {
 	enum filter_role filter;
 } roles[] = {
 	[CONFINE_LOOP] = { RIGHTS_LOOP, FILTER_LOOP },
+	/* ksm_stat and smaps of anybody; libc, for names of users */
+	[CONFINE_ASKER] = { RIGHTS_ASKER, FILTER_LOOP },
 	[CONFINE_READER] = { RIGHTS_NONE, FILTER_READER },
 	/* the portal of a queue */
 	[CONFINE_READER_DSA] = { RIGHT(CAP_SYS_RAWIO), FILTER_LOOP },

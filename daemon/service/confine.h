@@ -2,8 +2,9 @@
 /*
  * confine - what each thread of the daemon may still do
  *
- * The main thread finds and opens processes and talks to people; readers work
- * on what it has opened and need no right at all; only movers, of which there
+ * The main thread finds and opens processes and talks to people; askers read
+ * for it what may take long; readers work on what it has opened and need no
+ * right at all; only movers, of which there
  * are some on machines with several memory nodes, change something of others.
  * ksmd-plus(8) has the table, tests/integration/privileges.py compares.
  *
@@ -18,6 +19,7 @@ struct root;
 enum confine_role {
 	CONFINE_NOT, /* for tests: as it is */
 	CONFINE_LOOP,
+	CONFINE_ASKER, /* as the loop, and opens no pages */
 	CONFINE_READER,
 	CONFINE_READER_DSA, /* opens queues, which may take CAP_SYS_RAWIO */
 	CONFINE_MOVER,

@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "heirs.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-
-#include "cleanup.h"
 #include "ledger.h"
 #include "log.h"
 #include "process.h"
-
-static bool is_marked(const struct root *root, pid_t pid, bool smaps_too)
-{
-	_cleanup_close_ int dir = -1;
-	char path[32];
-
-	snprintf(path, sizeof(path), "%d", pid);
-	dir = openat(root->proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir >= 0 && process_is_marked(dir, smaps_too);
-}
 
 static const struct ledger_process *parent_of(const struct root *root,
 					      const struct ledger *ledger,
@@ -41,7 +27,7 @@ static int inherit_flag(struct ledger *ledger, struct process_id id,
 }
 
 bool heirs_ask(const struct root *root, struct ledger *ledger,
-	       struct process_id id, bool smaps_too)
+	       struct process_id id)
 {
 	const struct ledger_process *from = ledger_process(ledger, id);
 	struct process_stat st;
@@ -56,8 +42,7 @@ bool heirs_ask(const struct root *root, struct ledger *ledger,
 		return parent_of(root, ledger, &st);
 	from = st.forked ? ledger_relative(ledger, st.stack)
 			 : parent_of(root, ledger, &st);
-	if (!from || !(st.forked || from->whole) ||
-	    !is_marked(root, id.pid, smaps_too))
+	if (!from || !(st.forked || from->whole))
 		return false;
 	r = st.forked ? ledger_inherits(ledger, id, from->id)
 		      : inherit_flag(ledger, id, st.stack);

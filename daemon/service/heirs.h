@@ -17,13 +17,12 @@ struct ledger;
 struct root;
 
 /*
- * Whether the marks of @id, which seems to have some, are ours. Heirs are known
- * by the stack that they have in common with a process in the ledger, or by
- * their parent: who has lost it before he was seen is not. @smaps_too: see
- * process_facts_read().
+ * Whether the marks of @id, which has some, are ours. Heirs are known by the
+ * stack that they have in common with a process in the ledger, or by their
+ * parent: who has lost it before he was seen is not.
  */
 bool heirs_ask(const struct root *root, struct ledger *ledger,
-	       struct process_id id, bool smaps_too);
+	       struct process_id id);
 
 /*
  * Forget what the ledger says of @id as far as it is over: all if the process

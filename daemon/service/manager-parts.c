@@ -12,6 +12,7 @@
 #include "accounting.h"
 #include "adapt.h"
 #include "adopt.h"
+#include "asking.h"
 #include "budget.h"
 #include "bus.h"
 #include "checksums.h"
@@ -89,7 +90,7 @@ static bool is_ours(void *userdata, struct process_id id)
 {
 	const struct manager *m = userdata;
 
-	return heirs_ask(m->root, m->ledger, id, !m->kfeat->ksm_stat_mergeable);
+	return heirs_ask(m->root, m->ledger, id);
 }
 
 static bool is_adopted(void *userdata, struct process_id id)
@@ -152,7 +153,10 @@ static int sense_start(struct manager *m)
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -EIO;
 	m->reader.pagemap_scan = m->kfeat->pagemap_scan;
-	r = strong_key_make(&m->reader.key);
+	r = asking_new(m->root, CONFINE_ASKER, &m->asking);
+	m->withdraw.asking = m->asking;
+	if (!r)
+		r = strong_key_make(&m->reader.key);
 	if (!r)
 		r = pfnset_new(SEEN_FRAMES, &m->reader.seen);
 	if (!r)
@@ -227,7 +231,7 @@ static int loop_start(struct manager *m, const struct watch_ops *ops)
 	int r = adopt_new(m->root, &m->adopt);
 
 	if (!r)
-		r = watch_new(m->root, ops, m, &m->watch);
+		r = watch_new(m->root, m->asking, ops, m, &m->watch);
 	if (r)
 		return r;
 	watch_set_rules(m->watch, &m->config.rules);
@@ -243,6 +247,7 @@ static int loop_start(struct manager *m, const struct watch_ops *ops)
 			.event = m->event,
 			.root = m->root,
 			.watch = m->watch,
+			.asking = m->asking,
 			.ksmd = m->ksmd,
 			.cpu_usec = cpu_usec,
 			.userdata = m,
@@ -355,6 +360,7 @@ static int faces_start(struct manager *m, const struct control_ops *ops,
 			.kfeat = m->kfeat,
 			.config = &m->config,
 			.watch = m->watch,
+			.asking = m->asking,
 			.track = m->track,
 			.scan = m->scan,
 			.merge = m->merge,

@@ -18,6 +18,7 @@
 
 struct accounting;
 struct adopt;
+struct asking;
 struct control_ops;
 struct watch_ops;
 
@@ -33,6 +34,7 @@ struct manager {
 	struct ledger *ledger;
 	struct knobs *knobs;
 	struct enrol *enrol;
+	struct asking *asking;
 	struct checksums *checksums;
 	struct pool *pool;
 	struct pool *movers; /* or NULL: nothing to move here */

@@ -14,6 +14,7 @@
 #include "adapt.h"
 #include "accounting.h"
 #include "adopt.h"
+#include "asking.h"
 #include "checksums.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -340,6 +341,7 @@ struct manager *manager_free(struct manager *m)
 		heirs_settle_all(m->root, m->ledger);
 	}
 	ledger_close(m->ledger);
+	asking_free(m->asking);
 	config_clear(&m->config);
 	close_fd(m->runtime_fd);
 	free(m);

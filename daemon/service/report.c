@@ -10,6 +10,7 @@
 
 #include "accounting.h"
 #include "adapt.h"
+#include "asking.h"
 #include "checksums.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -89,11 +90,12 @@ uint64_t report_memory_bound(const struct report *report)
 }
 
 /* A process's part of what KSM saves. */
-static uint64_t saved_by(const struct watched *w, const struct ksm_counters *c)
+static uint64_t saved_by(const struct report *report, const struct watched *w,
+			 const struct ksm_counters *c)
 {
 	struct process_ksm ksm;
 
-	return process_ksm_read(w->process.dir, &ksm)
+	return asking_ksm_of(report->env.asking, &w->process, &ksm)
 		       ? 0
 		       : accounting_saved(&ksm, c);
 }
@@ -255,7 +257,7 @@ static void targets_fill(struct report *report, const struct ksm_counters *c)
 		if (!t)
 			continue;
 		t->processes++;
-		t->bytes_saved += saved_by(list[i], c) * PAGE_BYTES;
+		t->bytes_saved += saved_by(report, list[i], c) * PAGE_BYTES;
 	}
 }
 
@@ -434,7 +436,7 @@ int report_processes(struct report *report, const struct process_status **ret,
 						      : w->rule,
 			.tracked_pages = tracked_pages(report, w),
 			.enrolled_pages = mergeable_pages(w),
-			.pages_saved = saved_by(w, &c),
+			.pages_saved = saved_by(report, w, &c),
 			.note = note_of(report, w),
 		};
 		row.state = process_state(w, row.enrolled_pages);

@@ -14,6 +14,7 @@
 #include "kfeat.h"
 
 struct adapt;
+struct asking;
 struct checksums;
 struct enrol;
 struct hinting;
@@ -32,6 +33,7 @@ struct report_env {
 	const struct kfeat *kfeat;
 	const struct config *config;
 	const struct watch *watch;
+	struct asking *asking;
 	const struct track *track;
 	const struct scan *scan;
 	const struct merge *merge;

@@ -12,6 +12,7 @@
 #include <ksmd-plus/journal.h>
 #include <ksmd-plus/reasons.h>
 
+#include "asking.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
@@ -21,6 +22,8 @@
 #define YOUNG_USEC (5 * USEC_PER_SEC)
 /* Each entry of /proc is read at every so manieth walk. */
 #define SETTLED_WALKS 8U
+/* So many are asked about at once. */
+#define ASKS 64U
 
 /* What is remembered of every process in /proc, watched or not. */
 struct seen {
@@ -33,14 +36,16 @@ struct seen {
 	bool present; /* found by the walk in progress */
 	bool kernel_thread;
 	bool denied; /* an LSM or Yama keeps us out; said once */
+	bool mute; /* its memory map is locked; said once */
 };
 
 struct seen_vec VEC(struct seen);
-struct watched_vec VEC(struct watched *);
 struct pids VEC(pid_t);
+struct numbers VEC(size_t);
 
 struct watch {
 	const struct root *root;
+	struct asking *asking;
 	const struct watch_ops *ops;
 	void *userdata;
 	const struct rules *rules;
@@ -50,18 +55,20 @@ struct watch {
 	bool smaps;
 	unsigned int n_walks;
 	struct seen_vec seen; /* by pid */
-	struct watched_vec list;
+	struct numbers due; /* of these, to be judged in this walk */
+	struct watched_list list;
 	struct pids own;
 };
 
-int watch_new(const struct root *root, const struct watch_ops *ops,
-	      void *userdata, struct watch **ret)
+int watch_new(const struct root *root, struct asking *asking,
+	      const struct watch_ops *ops, void *userdata, struct watch **ret)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 
 	if (!watch)
 		return -ENOMEM;
 	watch->root = root;
+	watch->asking = asking;
 	watch->ops = ops;
 	watch->userdata = userdata;
 	watch_add_own(watch, getpid());
@@ -94,6 +101,7 @@ struct watch *watch_free(struct watch *watch)
 	for (size_t i = 0; i < watch->seen.n; i++)
 		watched_drop(watch, &watch->seen.v[i]);
 	vec_free(&watch->seen);
+	vec_free(&watch->due);
 	vec_free(&watch->list);
 	vec_free(&watch->own);
 	free(watch);
@@ -153,28 +161,12 @@ struct watched *watch_get(const struct watch *watch, uint32_t number)
 
 bool watch_has_reference(const struct watch *watch, const struct watched *w)
 {
-	for (size_t i = 0; w->facts.exe && i < watch->list.n; i++) {
-		const struct watched *other = watch->list.v[i];
-
-		if (other && other != w && other->reference &&
-		    other->domain == w->domain && other->facts.exe &&
-		    !strcmp(other->facts.exe, w->facts.exe))
-			return true;
-	}
-	return false;
+	return watched_list_has_reference(&watch->list, w);
 }
 
-static int list_add(struct watch *watch, struct watched *w)
+uint64_t watch_registered(const struct watch *watch)
 {
-	for (size_t i = 0; i < watch->list.n; i++) {
-		if (!watch->list.v[i]) {
-			w->number = (uint32_t)i;
-			watch->list.v[i] = w;
-			return 0;
-		}
-	}
-	w->number = (uint32_t)watch->list.n;
-	return vec_push(&watch->list, w);
+	return watched_list_registered(&watch->list);
 }
 
 static enum mode mode_limit(const struct watch *watch, enum mode mode)
@@ -207,16 +199,16 @@ static int open_judged(struct watch *watch, const struct seen *seen,
 		       struct process_facts *facts, struct process *ret)
 {
 	_cleanup_(process_close) struct process process = PROCESS_NONE;
-	struct process_facts again = { 0 };
+	struct ask again = { .id = seen->id };
 	int r = process_open(watch->root, seen->id, &process);
 
-	if (!r)
-		r = process_facts_read(watch->root, seen->id.pid, watch->smaps,
-				       &again);
 	if (r)
 		return r;
+	asking_facts(watch->asking, watch->smaps, &again, 1);
+	if (again.result) /* then the next walk will see */
+		return again.result == -ENOMEM ? -ENOMEM : PROCESS_GONE;
 	process_facts_clear(facts);
-	*facts = again;
+	*facts = again.facts;
 	*verdict = judge(watch, seen, facts);
 	if (verdict->mode == MODE_EXCLUDE || process_is_gone(&process))
 		return PROCESS_GONE;
@@ -237,7 +229,7 @@ static int watched_begin(struct watch *watch, struct seen *seen,
 	if (r)
 		return r;
 	w = watched_new(&process, facts, verdict);
-	if (!w || list_add(watch, w)) {
+	if (!w || watched_list_add(&watch->list, w)) {
 		watched_unref(w);
 		process_close(&process);
 		return -ENOMEM;
@@ -301,25 +293,25 @@ static void say_denied(const struct seen *seen, int error)
 			  seen->id.pid, strerror(error));
 }
 
-static int seen_judge(struct watch *watch, struct seen *seen, uint64_t now_usec)
+/* Takes @facts over. */
+static int seen_judge(struct watch *watch, struct seen *seen,
+		      struct process_facts *facts, uint64_t now_usec)
 {
-	struct process_facts facts = { 0 };
-	struct rule_verdict verdict;
-	int r = process_facts_read(watch->root, seen->id.pid, watch->smaps,
-				   &facts);
+	struct rule_verdict verdict = judge(watch, seen, facts);
+	int r = 0;
 
-	if (r)
-		return r;
 	seen->judged_usec = now_usec;
-	verdict = judge(watch, seen, &facts);
+	seen->mute = false;
+	if (seen->watched)
+		seen->watched->mute = false;
 	if (seen->watched && !is_unchanged(watch, seen->watched, &verdict) &&
 	    watched_drop(watch, seen))
 		seen->stray_usec = now_usec; /* it gets back what it had */
 	if (!seen->watched && verdict.mode == MODE_EXCLUDE &&
-	    facts.self_registered && watch->is_ours(watch->userdata, seen->id))
-		r = stray_begin(watch, seen, &verdict, &facts, now_usec);
+	    facts->self_registered && watch->is_ours(watch->userdata, seen->id))
+		r = stray_begin(watch, seen, &verdict, facts, now_usec);
 	if (!seen->watched && verdict.mode != MODE_EXCLUDE) {
-		r = watched_begin(watch, seen, &verdict, &facts);
+		r = watched_begin(watch, seen, &verdict, facts);
 		if (r == PROCESS_GONE)
 			seen->judged_usec = 0;
 		if (r < 0 && r != -ENOMEM) {
@@ -329,7 +321,51 @@ static int seen_judge(struct watch *watch, struct seen *seen, uint64_t now_usec)
 			r = 0;
 		}
 	}
-	process_facts_clear(&facts);
+	process_facts_clear(facts);
+	return r;
+}
+
+/* What it was judged to be before, it stays. */
+static void say_mute(struct seen *seen)
+{
+	if (!seen->mute)
+		log_event_limited(
+			LOG_WARNING, JOURNAL_PROCESS_MUTE,
+			LOG_FIELDS(LOG_NUMBER("PID", seen->id.pid),
+				   LOG_TEXT("COMM", seen->comm)),
+			"The memory map of %s (pid %d) is locked: it is left alone until it answers",
+			seen->comm, seen->id.pid);
+	seen->mute = true;
+	if (seen->watched)
+		seen->watched->mute = true;
+}
+
+/* The facts of all that are due, then a verdict on each. 0 or -ENOMEM. */
+static int due_judge(struct watch *watch, uint64_t now_usec)
+{
+	struct ask asks[ASKS];
+	int r = 0;
+
+	for (size_t i = 0; i < watch->due.n && !r; i += ASKS) {
+		const size_t *due = &watch->due.v[i];
+		size_t n = MIN(watch->due.n - i, ASKS);
+
+		for (size_t k = 0; k < n; k++)
+			asks[k].id = watch->seen.v[due[k]].id;
+		asking_facts(watch->asking, watch->smaps, asks, n);
+		for (size_t k = 0; k < n; k++) {
+			struct seen *seen = &watch->seen.v[due[k]];
+			int result = asks[k].result;
+
+			if (result == -ETIMEDOUT)
+				say_mute(seen);
+			if (result == 0)
+				result = seen_judge(watch, seen, &asks[k].facts,
+						    now_usec);
+			if (result == -ENOMEM)
+				r = result;
+		}
+	}
 	return r;
 }
 
@@ -405,8 +441,7 @@ static int pid_visit(struct watch *watch, size_t n_sorted, pid_t pid,
 	    now_usec - seen->judged_usec < WATCH_JUDGE_USEC)
 		return 0;
 	memcpy(seen->comm, st.comm, sizeof(seen->comm));
-	r = seen_judge(watch, seen, now_usec);
-	return r == -ENOMEM ? r : 0;
+	return vec_push(&watch->due, (size_t)(seen - watch->seen.v));
 }
 
 static void cleanup_closedir(DIR **dir)
@@ -444,7 +479,10 @@ int watch_walk(struct watch *watch, uint64_t now_usec)
 	watch->n_walks++;
 	for (size_t i = 0; i < watch->seen.n; i++)
 		watch->seen.v[i].present = false;
+	watch->due.n = 0;
 	r = proc_walk(watch, now_usec);
+	if (!r)
+		r = due_judge(watch, now_usec);
 	if (r)
 		return r;
 	for (size_t i = 0; i < watch->seen.n; i++) {
@@ -458,18 +496,4 @@ int watch_walk(struct watch *watch, uint64_t now_usec)
 		qsort(watch->seen.v, out, sizeof(watch->seen.v[0]),
 		      pid_compare);
 	return 0;
-}
-
-uint64_t watch_registered(const struct watch *watch)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < watch->list.n; i++) {
-		const struct watched *w = watch->list.v[i];
-
-		for (size_t k = 0; w && k < w->vmas.n; k++)
-			if (w->vmas.v[k].mergeable)
-				bytes += w->vmas.v[k].rss;
-	}
-	return bytes / PAGE_BYTES;
 }

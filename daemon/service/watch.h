@@ -19,6 +19,7 @@
 
 #define WATCH_JUDGE_USEC 15000000ULL
 
+struct asking;
 struct watch;
 
 struct watch_ops {
@@ -30,8 +31,9 @@ struct watch_ops {
 	void (*stray)(void *userdata, struct watched *watched);
 };
 
-int watch_new(const struct root *root, const struct watch_ops *ops,
-	      void *userdata, struct watch **ret);
+/* @root, @asking and @ops outlive it. */
+int watch_new(const struct root *root, struct asking *asking,
+	      const struct watch_ops *ops, void *userdata, struct watch **ret);
 struct watch *watch_free(struct watch *watch);
 
 /* @rules stay the caller's; replaced by a reload, judged by at the next walk. */

@@ -92,3 +92,44 @@ struct watched *watched_unref(struct watched *w)
 	}
 	return NULL;
 }
+
+int watched_list_add(struct watched_list *list, struct watched *w)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (!list->v[i]) {
+			w->number = (uint32_t)i;
+			list->v[i] = w;
+			return 0;
+		}
+	}
+	w->number = (uint32_t)list->n;
+	return vec_push(list, w);
+}
+
+bool watched_list_has_reference(const struct watched_list *list,
+				const struct watched *w)
+{
+	for (size_t i = 0; w->facts.exe && i < list->n; i++) {
+		const struct watched *other = list->v[i];
+
+		if (other && other != w && other->reference &&
+		    other->domain == w->domain && other->facts.exe &&
+		    !strcmp(other->facts.exe, w->facts.exe))
+			return true;
+	}
+	return false;
+}
+
+uint64_t watched_list_registered(const struct watched_list *list)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct watched *w = list->v[i];
+
+		for (size_t k = 0; w && k < w->vmas.n; k++)
+			if (w->vmas.v[k].mergeable)
+				bytes += w->vmas.v[k].rss;
+	}
+	return bytes / PAGE_BYTES;
+}

@@ -61,6 +61,7 @@ struct watched {
 	uint32_t domain;
 	bool gone; /* exited or exec'ed: nothing may be done to it */
 	bool dropped; /* off the list: gone, or no longer named */
+	bool mute; /* its memory map is locked: nothing is asked of it */
 	bool fresh; /* its mappings were never read */
 	bool first_pass; /* its pages were not all looked at yet */
 	bool reference; /* read in full at first: others like it are probed */
@@ -140,3 +141,14 @@ struct watched *watched_new(struct process *process,
 			    const struct rule_verdict *verdict);
 struct watched *watched_ref(struct watched *watched);
 struct watched *watched_unref(struct watched *watched);
+
+/* All that are watched, each at its number; NULL where nobody is. */
+struct watched_list VEC(struct watched *);
+
+/* Give @watched a number; the reference goes to the list. 0 or -ENOMEM. */
+int watched_list_add(struct watched_list *list, struct watched *watched);
+
+/* For watch_has_reference() and watch_registered(). */
+bool watched_list_has_reference(const struct watched_list *list,
+				const struct watched *watched);
+uint64_t watched_list_registered(const struct watched_list *list);

@@ -6,6 +6,7 @@
 
 #include <ksmd-plus/journal.h>
 
+#include "asking.h"
 #include "cleanup.h"
 #include "enrol.h"
 #include "explaining.h"
@@ -46,7 +47,8 @@ static bool is_harmless(const struct withdraw_env *env, const struct watched *w,
 	uint64_t total, available, room, need;
 	struct process_ksm ksm;
 
-	if (!env->unmergeable_safe || process_ksm_read(w->process.dir, &ksm) ||
+	if (!env->unmergeable_safe ||
+	    asking_ksm_of(env->asking, &w->process, &ksm) ||
 	    memstat_read(env->root, &total, &available) ||
 	    memstat_headroom(env->root, w->process.id.pid, &room))
 		return false;

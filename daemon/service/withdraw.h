@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct asking;
 struct enrol;
 struct ledger;
 struct root;
@@ -22,6 +23,7 @@ struct withdraw;
 
 struct withdraw_env {
 	const struct root *root;
+	struct asking *asking;
 	struct enrol *enrol;
 	struct ledger *ledger;
 	bool unmergeable_safe;

@@ -63,7 +63,7 @@ PROGRAMS = ("restore", "reading", "merge", "ctl", "huge", "refusals",
             "hostile", "kills", "plan", "explain", "doctor", "accounts",
             "state", "launch", "metrics", "hints", "privileges", "privacy",
             "watchdog", "attack",
-            "heirs")
+            "heirs", "locked")
 LEFT_OUT = {
     "abuse": "takes minutes (ABUSE_SECONDS)",
     "bus": "wants dbus-daemon and polkit; libsystemd is not the kernel",

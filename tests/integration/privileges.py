@@ -93,6 +93,11 @@ def check_sets(what, found, wanted, bound=0, seccomp=None):
               f"{what}: seccomp {found['Seccomp']}")
 
 
+def askers_of(pid):
+    return {int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()
+            if (task / "comm").read_text() == "ksmd-plus-ask\n"}
+
+
 def pair(t, seed, size=4):
     return [t.target("dup", "--size", str(size), "--seed", str(seed), "--id",
                      str(i)) for i in range(2)]
@@ -124,7 +129,13 @@ def each_has_what_the_manual_names(t):
                seccomp=filtered)
     tids = [int(task.name) for task in
             Path(f"/proc/{daemon.pid}/task").iterdir()]
-    found = [status(daemon.pid, tid) for tid in tids if tid != daemon.pid]
+    askers = askers_of(daemon.pid)
+    check(askers, "nobody asks")
+    for tid in askers:
+        check_sets("an asker", status(daemon.pid, tid), table["asker"],
+                   seccomp=filtered)
+    found = [status(daemon.pid, tid) for tid in tids
+             if tid not in askers | {daemon.pid}]
     movers = [s for s in found if s["CapEff"]]
     check(len(movers) == (n_nodes() > 1), f"{len(movers)} movers")
     check(len(found) > len(movers), "there is no reader")
@@ -173,6 +184,7 @@ def nothing_of_a_life_is_refused(t):
         harness.skip("built without seccomp")
     first = pair(t, 1)
     daemon = t.daemon()
+    loop = askers_of(daemon.pid) | {daemon.pid}
     trace = t.folder / "trace"
     strace = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", str(trace), "-p", str(daemon.pid)],
@@ -198,20 +210,20 @@ def nothing_of_a_life_is_refused(t):
     refused = {line.split(None, 1)[1] for line in calls.splitlines()
                if " ENOSYS " in line}
     check(not refused, "refused: " + "; ".join(sorted(refused)[:5]))
-    check_used(calls, daemon.pid)
+    check_used(calls, loop)
 
 
-def check_used(calls, main):
+def check_used(calls, loop):
     """What the filter allows is what was seen here, and what UNSEEN names."""
     seen = {"L": set(), "R": set()}
     for tid, name in re.findall(r"^(\d+) +(\w+)\(", calls, re.M):
-        seen["L" if int(tid) == main else "R"].add(name)
+        seen["L" if int(tid) in loop else "R"].add(name)
     listed = {name: set(re.findall("[LRM]", roles)) for name, roles in
               re.findall(r'^\t\{ "(\w+)", ([LRM |]+)', FILTER.read_text(),
                          re.M)}
     excused = {name for names in UNSEEN.values() for name in names.split()}
     check(excused <= set(listed), f"not on the list: {excused - set(listed)}")
-    for role, who in (("L", "main thread"), ("R", "readers")):
+    for role, who in (("L", "main thread and askers"), ("R", "readers")):
         allowed = {name for name, roles in listed.items() if role in roles}
         left = sorted(allowed - seen[role] - excused)
         print(f"# {who}: {len(allowed)} calls are allowed, "

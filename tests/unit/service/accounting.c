@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "accounts.h"
+#include "asking.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "faketree.h"
@@ -32,6 +33,7 @@ static struct {
 	struct root root;
 	sd_event *event;
 	struct accounting *accounting;
+	struct asking *asking;
 	struct watched watched[N];
 	struct watched *list[N];
 	struct watched_region regions[N];
@@ -146,7 +148,9 @@ static int setup(void **state)
 		put_process(i, 0, 0, 0);
 	assert_int_equal(root_open(faketree_top, &m.root), 0);
 	assert_true(sd_event_new(&m.event) >= 0);
+	assert_int_equal(asking_new(&m.root, CONFINE_NOT, &m.asking), 0);
 	env.event = m.event;
+	env.asking = m.asking;
 	assert_int_equal(accounting_new(&env, &m.accounting), 0);
 	for (unsigned int i = 0; i < N; i++)
 		find(i);
@@ -159,6 +163,7 @@ static int teardown(void **state)
 	for (unsigned int i = 0; i < N; i++)
 		close_fd(m.watched[i].process.dir);
 	accounting_free(m.accounting);
+	asking_free(m.asking);
 	sd_event_unref(m.event);
 	root_close(&m.root);
 	faketree_end();

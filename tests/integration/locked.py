@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Processes whose memory map is locked for as long as they like.
+
+Nobody who asks the kernel about their memory gets an answer, and nobody can be
+got out of asking: ps hangs on them, too. The daemon must leave them alone, go
+on with all others, answer, and end as ever; and when they let go of the lock
+it must take them up again. (tests/targets/locked.c)
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import harness
+from harness import check, wait_for
+
+PAGES = 500                     # merged, of each of the others
+SAID = "is locked: it is left alone"
+
+
+def start(t, *args):
+    """One that can lock its map; while it does, it cannot be killed."""
+    target = t.target("locked", "--size", "4", *args)
+    t.stack.callback(target.process.stdin.close)
+    return target
+
+
+def wchan(pid):
+    return Path(f"/proc/{pid}/wchan").read_text()
+
+
+def lock(targets):
+    for p in targets:
+        os.kill(p.pid, signal.SIGUSR1)
+    wait_for(lambda: all("folio_lock" in wchan(p.pid) for p in targets), 20,
+             "the locks")
+
+
+def pair(t, number):
+    return [t.target("dup", "--size", "16", "--id", str(number * 2 + i))
+            for i in range(2)]
+
+
+def merged(targets):
+    return all(p.ksm_stat()["ksm_merging_pages"] >= PAGES for p in targets)
+
+
+def answers(daemon):
+    begun = time.monotonic()
+    rows = daemon.ctl_json("list")
+    daemon.status()
+    check(time.monotonic() - begun < 5 * harness.SLOW,
+          f"two answers took {time.monotonic() - begun:.1f} s")
+    return {row["pid"] for row in rows}
+
+
+def unlock(targets):
+    """They verify themselves, and end."""
+    for p in targets:
+        p.finish()
+
+
+def end(daemon, others, locked, saved):
+    check(daemon.terminate(60) == 0, "the daemon's exit status")
+    check(harness.knobs() == saved, "knobs are left")
+    check(not any(harness.marks(p.pid) for p in others), "marks are left")
+    for p in others:
+        p.intact()
+    unlock(locked)
+
+
+def locked_before_they_are_found(t):
+    locked = [start(t) for _ in range(3)]
+    lock(locked)
+    others = pair(t, 1)
+    daemon = t.daemon(t.config())
+    wait_for(lambda: merged(others), 60, "the others' merge")
+    more = pair(t, 2)
+    wait_for(lambda: merged(more), 60, "the merge of who comes later")
+    check(not answers(daemon) & {p.pid for p in locked},
+          "who does not answer is listed")
+    log = daemon.log()
+    check(all(f"(pid {p.pid}) {SAID}" in log for p in locked),
+          "nothing is said of them")
+    check(log.count(SAID) == len(locked), "it is said again and again")
+    last = locked.pop()
+    os.kill(last.pid, signal.SIGSTOP)       # comes when the lock is free
+    end(daemon, others + more, locked, t.saved)
+    os.kill(last.pid, signal.SIGCONT)
+    unlock([last])
+
+
+if __name__ == "__main__":
+    harness.run(locked_before_they_are_found)
