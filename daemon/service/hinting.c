@@ -281,7 +281,7 @@ static void map_again(struct hinting *h, struct watched *w, bool missing)
 {
 	uint64_t least = missing ? MAP_MISSING_USEC : MAP_OLD_USEC;
 
-	if (w->mapping ||
+	if (w->mapping || w->mute ||
 	    clock_usec(CLOCK_MONOTONIC) <
 		    w->mapped_usec + MAX(least, w->map_usec * MAP_SHARE))
 		return;
@@ -323,7 +323,7 @@ static void regions_look(struct hinting *h)
 	       hinted_take(h->hinted, &region)) {
 		struct watched *w = watch_get(h->env.watch, region.owner);
 
-		if (!w || w->gone || w->held)
+		if (!w || w->gone || w->mute || w->held)
 			continue;
 		/* it is being read in full just now */
 		if (w->fresh || w->n_passes == 0) {

@@ -37,7 +37,7 @@ struct look_job {
 	struct look look;
 };
 
-static void look_done(struct job *job, bool dropped);
+static void look_done(struct job *job, enum job_end how);
 
 int looks_new(const struct looks_env *env, struct looks **ret)
 {
@@ -247,28 +247,43 @@ static int look_learn(const struct look_job *j, struct watched_region *wr,
 	return 0;
 }
 
-static void look_done(struct job *job, bool dropped)
+static void look_take(const struct look_job *j)
+{
+	struct watched_region *wr = region_of(j);
+	struct look_result result;
+	int r;
+
+	if (j->result == READER_GONE)
+		j->watched->gone = true;
+	if (!wr || j->watched->dropped || j->result)
+		return;
+	r = track_look(j->looks->env.track, j->region, &j->look, &result);
+	if (!r)
+		r = look_learn(j, wr, &result);
+	if (r)
+		log_debug("No memory for a region, ignoring");
+}
+
+static void look_done(struct job *job, enum job_end how)
 {
 	struct look_job *j = (struct look_job *)job;
 	struct looks *looks = j->looks;
-	struct watched_region *wr = region_of(j);
-	struct look_result result;
-	int r = 0;
 
-	looks->in_flight--;
-	looks->cpu_nsec += j->cpu_nsec;
-	j->watched->account.cpu_nsec += j->cpu_nsec;
-	if (!dropped && j->result == READER_GONE)
-		j->watched->gone = true;
-	if (!dropped && wr && !j->watched->dropped && j->result == 0) {
-		r = track_look(looks->env.track, j->region, &j->look, &result);
-		if (!r)
-			r = look_learn(j, wr, &result);
-		if (r)
-			log_debug("No memory for a region, ignoring");
+	if (how == JOB_LOST) {
+		j->watched->mute = true;
+		looks->in_flight--;
+		looks->env.done(looks->env.userdata);
+		return;
 	}
+	if (how != JOB_LATE) {
+		looks->in_flight--;
+		looks->cpu_nsec += j->cpu_nsec;
+		j->watched->account.cpu_nsec += j->cpu_nsec;
+	}
+	if (how == JOB_DONE)
+		look_take(j);
 	watched_unref(j->watched);
 	free(j);
-	if (!dropped)
+	if (how == JOB_DONE)
 		looks->env.done(looks->env.userdata);
 }

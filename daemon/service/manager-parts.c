@@ -46,6 +46,8 @@
 
 /* Frames remembered per round: 1 GiB of shared memory, 16 MiB of our own. */
 #define SEEN_FRAMES (1U << 18)
+/* Processes whose readers do not come back, before there are less of them. */
+#define SPARE_READERS 8U
 
 /* --- what parts ask of one another --------------------------------------- */
 
@@ -171,6 +173,7 @@ static int sense_start(struct manager *m)
 				.root = m->root,
 				.n_threads = settings_threads(&m->config,
 							      m->kfeat),
+				.n_spares = SPARE_READERS,
 				.engine = checksums_engine(m->checksums),
 				.role = readers(m),
 			},

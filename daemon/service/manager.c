@@ -312,8 +312,8 @@ struct manager *manager_free(struct manager *m)
 	ending_close(m->ending);
 	manager_faces_free(m);
 	sd_event_source_unref(m->walk_timer);
-	pool_free(m->movers);
-	pool_free(m->pool);
+	m->movers = pool_free(m->movers);
+	m->pool = pool_free(m->pool);
 	checksums_free(m->checksums);
 	enrol_free(m->enrol);
 	ending_free(m->ending);
@@ -331,7 +331,8 @@ struct manager *manager_free(struct manager *m)
 	placing_free(m->placing);
 	pulser_free(m->pulser);
 	track_free(m->track);
-	pfnset_free(m->reader.seen);
+	if (!m->pool)
+		pfnset_free(m->reader.seen);
 	if (m->knobs && knobs_restore(m->knobs))
 		log_event(LOG_WARNING, JOURNAL_KNOBS_LEFT, NULL,
 			  "Not every knob could be restored");
@@ -344,7 +345,9 @@ struct manager *manager_free(struct manager *m)
 	asking_free(m->asking);
 	config_clear(&m->config);
 	close_fd(m->runtime_fd);
-	free(m);
+	/* a reader that does not end may still use its part of it */
+	if (!m->pool && !m->movers)
+		free(m);
 	return NULL;
 }
 

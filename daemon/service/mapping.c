@@ -117,15 +117,14 @@ static void map_usec_set(struct mapping *mapping, struct watched *w,
 	w->map_usec = usec;
 }
 
-static void map_done(struct job *job, bool dropped)
+static void map_take(struct map_job *j)
 {
-	struct map_job *j = (struct map_job *)job;
 	struct mapping *mapping = j->mapping;
 	struct watched *w = j->watched;
 
-	if (!dropped && j->result == READER_GONE)
+	if (j->result == READER_GONE)
 		w->gone = true;
-	if (!dropped && !w->dropped && !w->gone && j->result == 0 &&
+	if (!w->dropped && !w->gone && j->result == 0 &&
 	    regions_update(mapping, w, &j->map.regions) == 0) {
 		vec_free(&w->vmas);
 		w->vmas = j->map.vmas;
@@ -138,9 +137,23 @@ static void map_done(struct job *job, bool dropped)
 	}
 	mapping->used_usec += j->cpu_nsec / NSEC_PER_USEC;
 	w->account.cpu_nsec += j->cpu_nsec;
+}
+
+static void map_done(struct job *job, enum job_end how)
+{
+	struct map_job *j = (struct map_job *)job;
+	struct watched *w = j->watched;
+
+	if (how == JOB_LOST) {
+		w->mute = true;
+		j->done(j->userdata, w);
+		return;
+	}
+	if (how == JOB_DONE)
+		map_take(j);
 	reader_map_clear(&j->map);
 	close_fd(j->smaps);
-	if (!dropped)
+	if (how == JOB_DONE)
 		j->done(j->userdata, w);
 	free(j);
 	watched_unref(w);

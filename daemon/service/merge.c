@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -106,21 +105,24 @@ static void items_add(struct merge *merge, const struct settle_job *j)
 	}
 }
 
-static void settle_done(struct job *job, bool dropped)
+static void settle_done(struct job *job, enum job_end how)
 {
 	struct settle_job *j = (struct settle_job *)job;
 	struct merge *merge = j->merge;
 
-	merge->in_flight--;
+	merge->in_flight -= how != JOB_LATE;
+	j->watched->mute |= how == JOB_LOST;
+	if (how == JOB_LOST)
+		return settle_advance(merge);
 	j->watched->account.cpu_nsec += j->cpu_nsec;
-	if (!dropped && j->result == 0 && !j->watched->dropped) {
+	if (how == JOB_DONE && j->result == 0 && !j->watched->dropped) {
 		items_add(merge, j);
 		track_reject_all(merge->env.track, j->region, j->base,
 				 &j->settle.changed, j->settle.crc);
 	}
 	watched_unref(j->watched);
 	free(j);
-	if (!dropped)
+	if (how == JOB_DONE)
 		settle_advance(merge);
 }
 
@@ -132,7 +134,7 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 	struct pagemask eligible;
 	struct settle_job *j;
 
-	if (!w || w->gone)
+	if (!w || w->gone || w->mute)
 		return 0;
 	j = calloc(1, sizeof(*j));
 	if (!j)
@@ -161,7 +163,7 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 /* For who is held back, or only observed, no pulse is made. */
 static bool is_promised(const struct watched *w)
 {
-	return w && !w->gone && !w->held && w->mode >= MODE_MANAGED;
+	return w && !w->gone && !w->mute && !w->held && w->mode >= MODE_MANAGED;
 }
 
 /* @all: as if all were in mergeable mappings. */
@@ -395,20 +397,22 @@ static void baseline_consider(struct merge *merge, uint64_t now)
 			managed_only ? watch_registered(merge->env.watch) : 0);
 }
 
-/* Something is to be done as soon as its time has come. */
-static bool is_waiting(const struct merge *merge)
+static uint64_t tick_usec(const struct merge *merge)
 {
 	struct track_counters c;
 
+	if (merge->stage == MERGE_PULSING)
+		return PULSE_POLL_USEC;
 	track_counters(merge->env.track, &c);
-	return c.candidates || merge->counters.promised ||
-	       merge->stage != MERGE_IDLE;
+	if (c.candidates || merge->counters.promised || merge->stage)
+		return TICK_USEC;
+	return IDLE_TICK_USEC;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct merge *merge = userdata;
-	uint64_t now = clock_usec(CLOCK_MONOTONIC), next = IDLE_TICK_USEC;
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
 
 	(void)usec;
 	if (merge->stage == MERGE_PULSING)
@@ -416,11 +420,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	else
 		merge_consider(merge);
 	baseline_consider(merge, now);
-	if (merge->stage == MERGE_PULSING)
-		next = PULSE_POLL_USEC;
-	else if (is_waiting(merge))
-		next = TICK_USEC;
-	sd_event_source_set_time(source, now + next);
+	sd_event_source_set_time(source, now + tick_usec(merge));
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	return 0;
 }

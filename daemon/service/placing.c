@@ -166,13 +166,13 @@ static void refusals_take(struct placing *p, const struct batch_job *j)
 	}
 }
 
-static void batch_done(struct job *job, bool dropped)
+static void batch_done(struct job *job, enum job_end how)
 {
 	struct batch_job *j = (struct batch_job *)job;
 	struct placing *p = j->placing;
 
 	p->busy = false;
-	if (!dropped) {
+	if (how == JOB_DONE) {
 		spend(p, j->cpu_usec);
 		if (j->result == MIGRATE_GONE)
 			j->watched->gone = true;
@@ -186,7 +186,7 @@ static void batch_done(struct job *job, bool dropped)
 	}
 	watched_unref(j->watched);
 	free(j);
-	if (!dropped)
+	if (how == JOB_DONE)
 		advance(p);
 }
 
@@ -261,13 +261,13 @@ static void slices_set(struct placing *p, const struct mappers *m)
 	}
 }
 
-static void round_done(struct job *job, bool dropped)
+static void round_done(struct job *job, enum job_end how)
 {
 	struct round_job *j = (struct round_job *)job;
 	struct placing *p = j->placing;
 
 	p->busy = false;
-	if (dropped) {
+	if (how != JOB_DONE) {
 		mappers_clear(&j->mappers);
 		free(j);
 		return;

@@ -14,12 +14,18 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "pressure.h"
+#include "process.h"
 #include "runqueue.h"
 
 /* How often others are looked for while there is work. */
 #define ROOM_USEC 50000ULL
 /* ... and CPUs are counted. */
 #define COUNT_USEC USEC_PER_SEC
+
+/* A job that uses no CPU for so long, and does not wait for one, is lost. */
+#define LOST_USEC USEC_PER_SEC
+/* How long is waited for a thread at the end. */
+#define END_SEC 5
 
 /* Between two tries of a worker to get what it needs. */
 #define OPEN_NSEC (50L * 1000 * 1000)
@@ -36,6 +42,7 @@ struct pool {
 	struct queue done; /* under lock */
 	unsigned int n_busy; /* under lock: jobs that are being run */
 	unsigned int room; /* under lock: as many may be */
+	unsigned int n_lost; /* under lock: threads with lost jobs */
 	uint64_t n_run; /* under lock: jobs that are behind us */
 	bool ending; /* under lock */
 	const struct root *root;
@@ -48,11 +55,18 @@ struct pool {
 	unsigned int pending;
 	const struct checksum_engine *engine;
 	enum confine_role role;
-	unsigned int n_threads;
+	unsigned int n_threads; /* that work; then come spares */
+	unsigned int n_started;
 	struct thread {
 		pthread_t id;
 		struct pool *pool;
-		struct pool_worker now; /* under lock */
+		struct pool_worker now; /* under lock, as all below */
+		struct job *job; /* in hand, and not lost */
+		bool lost; /* what it has in hand */
+		/* the loop's: how far it was when it was looked at last */
+		struct job *seen;
+		uint64_t seen_cpu_usec;
+		uint64_t seen_usec; /* since when nothing has changed */
 	} threads[];
 };
 
@@ -96,61 +110,99 @@ static bool worker_begin(struct pool *pool, struct worker *ret)
 	return !ending;
 }
 
+/* With the lock. */
+static bool is_wanted(const struct thread *self)
+{
+	return (size_t)(self - self->pool->threads) <
+	       self->pool->n_threads + self->pool->n_lost;
+}
+
+/* With the lock, which is given up meanwhile. */
+static void job_run(struct thread *self, struct job *job, struct worker *worker)
+{
+	struct pool *pool = self->pool;
+	uint64_t usec = clock_usec(CLOCK_MONOTONIC);
+	bool was_empty;
+
+	pool->n_busy++;
+	self->now.busy = true;
+	self->job = job;
+	pthread_mutex_unlock(&pool->lock);
+	job->run(job, worker);
+	pthread_mutex_lock(&pool->lock);
+	usec = clock_usec(CLOCK_MONOTONIC) - usec;
+	job->late = self->lost;
+	if (self->lost) {
+		pool->n_lost--;
+	} else {
+		pool->n_busy--;
+		self->now.longest_usec = MAX(self->now.longest_usec, usec);
+	}
+	self->lost = false;
+	self->job = NULL;
+	pool->n_run++;
+	self->now.busy = false;
+	self->now.done++;
+	was_empty = !pool->done.first;
+	queue_add(&pool->done, job);
+	if (was_empty)
+		eventfd_write(pool->eventfd, 1);
+}
+
 /*
  * Workers are not scheduled as idle, nor nicer than others: while they walk a
  * process's page tables they hold its mmap_lock, and whoever waits for a CPU
  * then makes the process wait. Linux 6.18.44 was seen to keep a task from a CPU
  * for 23 s beside others of another weight. The budget keeps them small.
  */
+static void work(struct thread *self, struct worker *worker)
+{
+	struct pool *pool = self->pool;
+
+	pthread_mutex_lock(&pool->lock);
+	while (!pool->ending) {
+		bool wanted = is_wanted(self) && pool->n_busy < pool->room;
+		struct job *job = wanted ? queue_take(&pool->todo) : NULL;
+
+		if (job) {
+			job_run(self, job, worker);
+		} else if (worker->used) {
+			pthread_mutex_unlock(&pool->lock);
+			worker_wipe(worker);
+			pthread_mutex_lock(&pool->lock);
+		} else {
+			pthread_cond_wait(&pool->wake, &pool->lock);
+		}
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* A spare has nothing of its own before it is wanted for the first time. */
+static bool wanted_await(struct thread *self)
+{
+	struct pool *pool = self->pool;
+	bool ending;
+
+	pthread_mutex_lock(&pool->lock);
+	self->now.tid = gettid();
+	while (!pool->ending && !is_wanted(self))
+		pthread_cond_wait(&pool->wake, &pool->lock);
+	ending = pool->ending;
+	pthread_mutex_unlock(&pool->lock);
+	return !ending;
+}
+
 static void *worker_main(void *arg)
 {
 	struct thread *self = arg;
-	struct pool *pool = self->pool;
 	struct worker worker;
-	struct job *job;
 
-	if (!worker_begin(pool, &worker))
-		return NULL;
 	/* what cannot be had here, the loop's thread will tell */
-	confine_thread(pool->role);
-	pthread_mutex_lock(&pool->lock);
-	self->now.tid = gettid();
-	while (!pool->ending) {
-		uint64_t begun_usec;
-		bool was_empty;
-
-		job = pool->n_busy < pool->room ? queue_take(&pool->todo)
-						: NULL;
-		if (!job && worker.used) {
-			pthread_mutex_unlock(&pool->lock);
-			worker_wipe(&worker);
-			pthread_mutex_lock(&pool->lock);
-			continue;
-		}
-		if (!job) {
-			pthread_cond_wait(&pool->wake, &pool->lock);
-			continue;
-		}
-		pool->n_busy++;
-		self->now.busy = true;
-		pthread_mutex_unlock(&pool->lock);
-		begun_usec = clock_usec(CLOCK_MONOTONIC);
-		job->run(job, &worker);
-		begun_usec = clock_usec(CLOCK_MONOTONIC) - begun_usec;
-		pthread_mutex_lock(&pool->lock);
-		pool->n_busy--;
-		pool->n_run++;
-		self->now.busy = false;
-		self->now.done++;
-		self->now.longest_usec = MAX(self->now.longest_usec,
-					     begun_usec);
-		was_empty = !pool->done.first;
-		queue_add(&pool->done, job);
-		if (was_empty)
-			eventfd_write(pool->eventfd, 1);
+	confine_thread(self->pool->role);
+	if (wanted_await(self) && worker_begin(self->pool, &worker)) {
+		work(self, &worker);
+		worker_close(&worker);
 	}
-	pthread_mutex_unlock(&pool->lock);
-	worker_close(&worker);
 	return NULL;
 }
 
@@ -184,12 +236,69 @@ static void timer_set(struct pool *pool)
 	sd_event_source_set_enabled(pool->timer, SD_EVENT_ONESHOT);
 }
 
+/* Whether @t has had a CPU since the last look, or waits for one. */
+static bool has_moved(const struct pool *pool, struct thread *t, uint64_t now)
+{
+	struct process_stat st;
+	uint64_t cpu_usec = 0;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(t->id, &clock) == 0)
+		cpu_usec = clock_usec(clock);
+	if (t->seen == t->job && t->seen_cpu_usec == cpu_usec &&
+	    (process_stat_read(pool->root, t->now.tid, &st) || st.state != 'R'))
+		return false;
+	t->seen = t->job;
+	t->seen_cpu_usec = cpu_usec;
+	t->seen_usec = now;
+	return true;
+}
+
+/* One job that is lost now, or NULL. With the lock. */
+static struct job *lost_take(struct pool *pool, uint64_t now)
+{
+	for (unsigned int i = 0; i < pool->n_started; i++) {
+		struct thread *t = &pool->threads[i];
+		struct job *job = t->job;
+
+		if (!job || has_moved(pool, t, now) ||
+		    now < t->seen_usec + LOST_USEC)
+			continue;
+		t->lost = true;
+		t->job = NULL;
+		pool->n_busy--;
+		pool->n_lost++;
+		pthread_cond_broadcast(&pool->wake);
+		return job;
+	}
+	return NULL;
+}
+
+static void lost_look(struct pool *pool)
+{
+	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	struct job *job;
+
+	if (pool->n_started == pool->n_threads)
+		return;
+	do {
+		pthread_mutex_lock(&pool->lock);
+		job = lost_take(pool, now);
+		pthread_mutex_unlock(&pool->lock);
+		if (job) {
+			pool->pending--;
+			job->done(job, JOB_LOST);
+		}
+	} while (job);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct pool *pool = userdata;
 
 	(void)source;
 	(void)usec;
+	lost_look(pool);
 	if (pool->pending) {
 		room_look(pool);
 		timer_set(pool);
@@ -213,8 +322,8 @@ static int on_done(sd_event_source *source, int fd, uint32_t revents,
 	pthread_mutex_unlock(&pool->lock);
 	for (; job; job = next) {
 		next = job->next;
-		pool->pending--;
-		job->done(job, false);
+		pool->pending -= !job->late;
+		job->done(job, job->late ? JOB_LATE : JOB_DONE);
 	}
 	return 0;
 }
@@ -227,12 +336,12 @@ static int threads_start(struct pool *pool, unsigned int n)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (!r && pool->n_threads < n) {
-		struct thread *t = &pool->threads[pool->n_threads];
+	while (!r && pool->n_started < n) {
+		struct thread *t = &pool->threads[pool->n_started];
 
 		t->pool = pool;
 		r = -pthread_create(&t->id, NULL, worker_main, t);
-		pool->n_threads += !r;
+		pool->n_started += !r;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
@@ -257,12 +366,14 @@ static int sources_add(struct pool *pool, sd_event *event)
 
 int pool_new(const struct pool_env *env, struct pool **ret)
 {
-	struct pool *pool = calloc(
-		1, sizeof(*pool) + env->n_threads * sizeof(struct thread));
+	unsigned int n = env->n_threads + env->n_spares;
+	struct pool *pool = calloc(1,
+				   sizeof(*pool) + n * sizeof(struct thread));
 	int r;
 
 	if (!pool)
 		return -ENOMEM;
+	pool->n_threads = env->n_threads;
 	pool->engine = env->engine;
 	pool->root = env->root;
 	pool->room = env->n_threads;
@@ -273,7 +384,7 @@ int pool_new(const struct pool_env *env, struct pool **ret)
 	queue_init(&pool->done);
 	r = sources_add(pool, env->event);
 	if (r >= 0)
-		r = threads_start(pool, env->n_threads);
+		r = threads_start(pool, n);
 	if (r < 0) {
 		pool_free(pool);
 		return r;
@@ -282,24 +393,49 @@ int pool_new(const struct pool_env *env, struct pool **ret)
 	return 0;
 }
 
-struct pool *pool_free(struct pool *pool)
+static struct job *queue_take_locked(struct pool *pool, struct queue *q)
 {
 	struct job *job;
 
-	if (!pool)
-		return NULL;
+	pthread_mutex_lock(&pool->lock);
+	job = queue_take(q);
+	pthread_mutex_unlock(&pool->lock);
+	return job;
+}
+
+/* Return: whether all have ended. One that has lost its job may not. */
+static bool threads_end(struct pool *pool)
+{
+	struct timespec until;
+	bool all = true;
+
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	pthread_cond_broadcast(&pool->wake);
 	pthread_mutex_unlock(&pool->lock);
-	for (unsigned int i = 0; i < pool->n_threads; i++)
-		pthread_join(pool->threads[i].id, NULL);
-	while ((job = queue_take(&pool->done)))
-		job->done(job, false);
-	while ((job = queue_take(&pool->todo)))
-		job->done(job, true);
-	sd_event_source_unref(pool->source);
-	sd_event_source_unref(pool->timer);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += END_SEC;
+	for (unsigned int i = 0; i < pool->n_started; i++)
+		all &= !pthread_timedjoin_np(pool->threads[i].id, NULL, &until);
+	return all;
+}
+
+struct pool *pool_free(struct pool *pool)
+{
+	struct job *job;
+	bool all;
+
+	if (!pool)
+		return NULL;
+	all = threads_end(pool);
+	while ((job = queue_take_locked(pool, &pool->done)))
+		job->done(job, job->late ? JOB_LATE : JOB_DONE);
+	while ((job = queue_take_locked(pool, &pool->todo)))
+		job->done(job, JOB_DROPPED);
+	sd_event_source_disable_unref(pool->source);
+	sd_event_source_disable_unref(pool->timer);
+	if (!all)
+		return pool;
 	close_fd(pool->eventfd);
 	pthread_cond_destroy(&pool->wake);
 	pthread_mutex_destroy(&pool->lock);
@@ -315,6 +451,7 @@ void pool_submit(struct pool *pool, struct job *job)
 			room_look(pool);
 		timer_set(pool);
 	}
+	job->late = false;
 	pthread_mutex_lock(&pool->lock);
 	queue_add(&pool->todo, job);
 	pthread_cond_signal(&pool->wake);
@@ -343,6 +480,7 @@ void pool_look(struct pool *pool, unsigned int i, struct pool_worker *ret)
 		ret->busy = pool->todo.first && pool->n_busy < pool->room;
 		ret->done = pool->n_run;
 	}
+	ret->busy &= !t->lost;
 	pthread_mutex_unlock(&pool->lock);
 	if (pthread_getcpuclockid(t->id, &clock) == 0)
 		ret->cpu_usec = clock_usec(clock);

@@ -47,7 +47,7 @@ static bool is_harmless(const struct withdraw_env *env, const struct watched *w,
 	uint64_t total, available, room, need;
 	struct process_ksm ksm;
 
-	if (!env->unmergeable_safe ||
+	if (w->mute || !env->unmergeable_safe ||
 	    asking_ksm_of(env->asking, &w->process, &ksm) ||
 	    memstat_read(env->root, &total, &available) ||
 	    memstat_headroom(env->root, w->process.id.pid, &room))

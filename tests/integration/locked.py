@@ -56,6 +56,12 @@ def answers(daemon):
     return {row["pid"] for row in rows}
 
 
+def tracked(daemon, targets):
+    pages = {row["pid"]: row["tracked_pages"]
+             for row in daemon.ctl_json("list")}
+    return all(pages.get(p.pid, 0) > PAGES for p in targets)
+
+
 def unlock(targets):
     """They verify themselves, and end."""
     for p in targets:
@@ -92,5 +98,27 @@ def locked_before_they_are_found(t):
     unlock([last])
 
 
+def locked_while_they_are_read(t):
+    """Their mappings are read at each pass, and some readers do not return;
+    with no marks, since ksmd has no way around who has some."""
+    daemon = t.daemon(t.config(mode="observe"))
+    locked = [start(t) for _ in range(3)]
+    wait_for(lambda: {p.pid for p in locked} <= answers(daemon), 30,
+             "finding them")
+    others = pair(t, 1)
+    wait_for(lambda: tracked(daemon, others), 60, "reading the others")
+    time.sleep(8)                   # what is young is asked about each second
+    lock(locked)
+    check(daemon.ctl("rescan").returncode == 0, "rescan")
+    more = pair(t, 2)
+    wait_for(lambda: tracked(daemon, more), 60, "reading who comes later")
+    answers(daemon)
+    wait_for(lambda: all(f"(pid {p.pid}) {SAID}" in daemon.log()
+                         for p in locked), 60, "a word of them")
+    unlock(locked[:1])
+    locked[0] = start(t)
+    end(daemon, others + more, locked, t.saved)
+
+
 if __name__ == "__main__":
-    harness.run(locked_before_they_are_found)
+    harness.run(locked_before_they_are_found, locked_while_they_are_read)

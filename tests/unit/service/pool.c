@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "checksum.h"
+#include "cleanup.h"
 #include "faketree.h"
 #include "files.h"
 
@@ -53,14 +54,21 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int start(unsigned int n_threads, struct pool **ret)
+static int start_spares(unsigned int n_threads, unsigned int n_spares,
+			struct pool **ret)
 {
 	return pool_new(&(struct pool_env){ .event = event,
 					    .root = &root,
 					    .n_threads = n_threads,
+					    .n_spares = n_spares,
 					    .engine = &checksum_cpu,
 					    .role = CONFINE_NOT },
 			ret);
+}
+
+static int start(unsigned int n_threads, struct pool **ret)
+{
+	return start_spares(n_threads, 0, ret);
 }
 
 static void count_run(struct job *job, struct worker *worker)
@@ -76,14 +84,14 @@ static void count_run(struct job *job, struct worker *worker)
 	atomic_fetch_add(j->total, 1);
 }
 
-static void count_done(struct job *job, bool dropped)
+static void count_done(struct job *job, enum job_end how)
 {
 	struct count_job *j = (struct count_job *)job;
 
 	j->wrong_thread |= !pthread_equal(pthread_self(), loop_thread);
 	j->order = n_done++;
 	j->n_done++;
-	j->n_dropped += dropped;
+	j->n_dropped += how == JOB_DROPPED;
 	if (j->again) {
 		struct pool *pool = j->again;
 
@@ -172,7 +180,7 @@ static void test_a_job_may_submit_itself_again(void **state)
 struct slow_job {
 	struct job job;
 	int wait_fd, said_fd;
-	bool dropped, done;
+	bool dropped, done, lost, late;
 };
 
 static void slow_run(struct job *job, struct worker *worker)
@@ -185,12 +193,14 @@ static void slow_run(struct job *job, struct worker *worker)
 		abort();
 }
 
-static void slow_done(struct job *job, bool dropped)
+static void slow_done(struct job *job, enum job_end how)
 {
 	struct slow_job *j = (struct slow_job *)job;
 
-	j->done = true;
-	j->dropped = dropped;
+	j->done = how != JOB_LOST;
+	j->dropped = how == JOB_DROPPED;
+	j->lost |= how == JOB_LOST;
+	j->late = how == JOB_LATE;
 }
 
 /* What has begun is finished, what has not is dropped; nothing is lost. */
@@ -232,6 +242,59 @@ static void test_freed_with_work_to_do(void **state)
 	free(jobs);
 }
 
+static void jobs_are_done(struct pool *pool, unsigned int n)
+{
+	atomic_uint total = 0;
+	struct count_job *jobs = jobs_make(n, &total);
+
+	for (unsigned int i = 0; i < n; i++)
+		pool_submit(pool, &jobs[i].job);
+	n_done = 0;
+	loop_until(n);
+	assert_int_equal(total, n);
+	free(jobs);
+}
+
+/* Jobs that do not come back, one after the other: spares go on, until there
+ * are none left. Later they are finished, and their threads work again. */
+static void test_lost(void **state)
+{
+	struct slow_job slow[3];
+	struct pool *pool;
+	int wait[2], said[2];
+
+	(void)state;
+	assert_int_equal(pipe(wait), 0);
+	assert_int_equal(pipe(said), 0);
+	assert_int_equal(start_spares(1, 3, &pool), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++) {
+		slow[i] = (struct slow_job){
+			.job = { .run = slow_run, .done = slow_done },
+			.wait_fd = wait[0],
+			.said_fd = said[1],
+		};
+		pool_submit(pool, &slow[i].job);
+		while (!slow[i].lost)
+			assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+		assert_false(slow[i].done);
+		assert_int_equal(pool_pending(pool), 0);
+		jobs_are_done(pool, 100);
+	}
+	assert_int_equal(write(wait[1], "xxx", 3), 3);
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++) {
+		while (!slow[i].done)
+			assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+		assert_true(slow[i].late);
+	}
+	assert_int_equal(pool_pending(pool), 0);
+	jobs_are_done(pool, 100);
+	assert_null(pool_free(pool));
+	for (int i = 0; i < 2; i++) {
+		close(wait[i]);
+		close(said[i]);
+	}
+}
+
 static void test_freed_with_nothing_to_do(void **state)
 {
 	struct pool *pool;
@@ -259,16 +322,16 @@ static void mask_run(struct job *job, struct worker *worker)
 			 sigismember(&mask, SIGCHLD);
 }
 
-static void mask_done(struct job *job, bool dropped)
+static void mask_done(struct job *job, enum job_end how)
 {
 	(void)job;
-	(void)dropped;
+	(void)how;
 	n_done++;
 }
 
 static void test_signals_are_the_loops(void **state)
 {
-	struct job job = { mask_run, mask_done, NULL };
+	struct job job = { .run = mask_run, .done = mask_done };
 	struct pool *pool;
 	sigset_t mask;
 
@@ -297,10 +360,10 @@ static void running_run(struct job *job, struct worker *worker)
 	atomic_fetch_sub(&n_running, 1);
 }
 
-static void running_done(struct job *job, bool dropped)
+static void running_done(struct job *job, enum job_end how)
 {
 	(void)job;
-	(void)dropped;
+	(void)how;
 	n_done++;
 }
 
@@ -313,7 +376,8 @@ static void test_one_at_a_time_while_others_want_the_cpus(void **state)
 	faketree_file("proc/loadavg", "0.00 0.00 0.00 100000/100001 1\n");
 	assert_int_equal(start(4, &pool), 0);
 	for (size_t i = 0; i < 100; i++) {
-		jobs[i] = (struct job){ running_run, running_done, NULL };
+		jobs[i] = (struct job){ .run = running_run,
+					.done = running_done };
 		pool_submit(pool, &jobs[i]);
 	}
 	loop_until(100);
@@ -329,6 +393,7 @@ int main(void)
 		TEST(test_one_thread_keeps_the_order),
 		TEST(test_a_job_may_submit_itself_again),
 		TEST(test_freed_with_work_to_do),
+		TEST(test_lost),
 		TEST(test_freed_with_nothing_to_do),
 		TEST(test_signals_are_the_loops),
 		TEST(test_one_at_a_time_while_others_want_the_cpus),
