@@ -9,10 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "asking.h"
 #include "cleanup.h"
 #include "log.h"
 #include "subject.h"
 #include "utf8.h"
+
+struct asks VEC(struct ask);
 
 static bool is_named(const struct choice *choice, pid_t pid)
 {
@@ -91,29 +94,38 @@ static bool judge(const struct config *config, const struct choice *choice,
 	return c->named || is_meant(choice, &subject, verdict.target);
 }
 
-/* One process of /proc. 0, PROCESS_GONE or -ENOMEM. */
-static int visit(const struct root *root, const struct config *config,
-		 const struct choice *choice, pid_t pid, struct chosen_vec *ret)
+/* One process of /proc, if anything is to be known of it. 0 or -ENOMEM. */
+static int visit(const struct root *root, const struct choice *choice,
+		 pid_t pid, struct asks *asks)
 {
-	struct chosen c = { .id.pid = pid, .named = is_named(choice, pid) };
-	struct process_facts facts = { 0 };
 	struct process_stat st;
-	int r = process_stat_read(root, pid, &st);
+	struct ask ask = { 0 };
 
-	if (r)
-		return r;
-	if (st.state == 'Z' || st.state == 'X')
-		return PROCESS_GONE;
-	if (st.kernel_thread && !c.named)
+	if (process_stat_read(root, pid, &st) || st.state == 'Z' ||
+	    st.state == 'X' || (st.kernel_thread && !is_named(choice, pid)))
 		return 0;
-	r = process_facts_read(root, pid, choice->smaps, &facts);
-	if (r)
-		return r;
-	c.id.start_time = st.start_time;
-	utf8_clean(facts.comm, c.comm, sizeof(c.comm));
-	if (judge(config, choice, &facts, &c))
+	ask.id = (struct process_id){ pid, st.start_time };
+	return vec_push(asks, ask);
+}
+
+/* What was told of one process. 0 or -ENOMEM. */
+static int take(const struct config *config, const struct choice *choice,
+		struct ask *ask, struct chosen_vec *ret)
+{
+	struct chosen c = { .id = ask->id,
+			    .named = is_named(choice, ask->id.pid) };
+	int r = 0;
+
+	if (ask->result == -ETIMEDOUT || ask->result == -EBUSY)
+		log_warning(
+			"The memory map of process %d is locked: it is left out.",
+			ask->id.pid);
+	if (ask->result)
+		return ask->result == -ENOMEM ? -ENOMEM : 0;
+	utf8_clean(ask->facts.comm, c.comm, sizeof(c.comm));
+	if (judge(config, choice, &ask->facts, &c))
 		r = vec_push(ret, c);
-	process_facts_clear(&facts);
+	process_facts_clear(&ask->facts);
 	return r;
 }
 
@@ -130,25 +142,43 @@ static void cleanup_closedir(DIR **dir)
 		closedir(*dir);
 }
 
-static int walk(const struct root *root, const struct config *config,
-		const struct choice *choice, struct chosen_vec *ret)
+static int walk(const struct root *root, const struct choice *choice,
+		struct asks *asks)
 {
 	_cleanup_close_ int fd = openat(root->proc, ".",
 					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(cleanup_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
+	int r = 0;
 
 	if (!dir)
 		return -errno;
 	TAKE_FD(fd);
-	while ((e = readdir(dir))) {
+	while (!r && (e = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-		int r = pid > 0 ? visit(root, config, choice, pid, ret) : 0;
 
-		if (r == -ENOMEM)
-			return r;
+		r = pid > 0 ? visit(root, choice, pid, asks) : 0;
 	}
-	return 0;
+	return r;
+}
+
+static int choose_all(const struct root *root, const struct config *config,
+		      const struct choice *choice, struct chosen_vec *ret)
+{
+	struct asking *asking;
+	struct asks asks = { 0 };
+	int r = asking_new(root, NULL, &asking);
+
+	if (r)
+		return r;
+	r = walk(root, choice, &asks);
+	if (!r)
+		asking_facts(asking, choice->smaps, asks.v, asks.n);
+	for (size_t i = 0; !r && i < asks.n; i++)
+		r = take(config, choice, &asks.v[i], ret);
+	vec_free(&asks);
+	asking_free(asking);
+	return r;
 }
 
 /* Of a process that is about to end, and of one whose first thread has ended,
@@ -160,7 +190,7 @@ static void say_missing(const struct root *root, pid_t pid)
 	snprintf(path, sizeof(path), "%d", pid);
 	if (faccessat(root->proc, path, F_OK, 0) == 0)
 		log_error(
-			"Process %d shows no memory: its first thread has ended.",
+			"Process %d shows no memory: its first thread has ended, or its memory map is locked.",
 			pid);
 	else
 		log_error("There is no process %d.", pid);
@@ -171,7 +201,7 @@ int choose(const struct root *root, const struct config *config,
 {
 	int n_missing = 0, r;
 
-	r = walk(root, config, choice, ret);
+	r = choose_all(root, config, choice, ret);
 	if (r)
 		return r;
 	if (ret->n)

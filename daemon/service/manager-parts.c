@@ -147,6 +147,12 @@ static int threads_start(struct manager *m, unsigned int n,
 			ret);
 }
 
+/* What cannot be had here, the loop's thread will tell. */
+static void asker_begin(void)
+{
+	confine_thread(CONFINE_ASKER);
+}
+
 static int sense_start(struct manager *m)
 {
 	uint64_t seed;
@@ -155,7 +161,7 @@ static int sense_start(struct manager *m)
 	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
 		return -EIO;
 	m->reader.pagemap_scan = m->kfeat->pagemap_scan;
-	r = asking_new(m->root, CONFINE_ASKER, &m->asking);
+	r = asking_new(m->root, asker_begin, &m->asking);
 	m->withdraw.asking = m->asking;
 	if (!r)
 		r = strong_key_make(&m->reader.key);

@@ -347,14 +347,14 @@ static int due_judge(struct watch *watch, uint64_t now_usec)
 	int r = 0;
 
 	for (size_t i = 0; i < watch->due.n && !r; i += ASKS) {
-		const size_t *due = &watch->due.v[i];
 		size_t n = MIN(watch->due.n - i, ASKS);
 
 		for (size_t k = 0; k < n; k++)
-			asks[k].id = watch->seen.v[due[k]].id;
+			asks[k].id = watch->seen.v[watch->due.v[i + k]].id;
 		asking_facts(watch->asking, watch->smaps, asks, n);
 		for (size_t k = 0; k < n; k++) {
-			struct seen *seen = &watch->seen.v[due[k]];
+			size_t number = watch->due.v[i + k];
+			struct seen *seen = &watch->seen.v[number];
 			int result = asks[k].result;
 
 			if (result == -ETIMEDOUT)

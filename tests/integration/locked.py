@@ -91,6 +91,10 @@ def locked_before_they_are_found(t):
     check(all(f"(pid {p.pid}) {SAID}" in log for p in locked),
           "nothing is said of them")
     check(log.count(SAID) == len(locked), "it is said again and again")
+    for words in (["explain", str(locked[0].pid)],
+                  ["plan", str(others[0].pid)]):
+        done = daemon.ctl(*words)
+        check("is locked" in done.stderr, f"{words}: {done.stderr}")
     last = locked.pop()
     os.kill(last.pid, signal.SIGSTOP)       # comes when the lock is free
     end(daemon, others + more, locked, t.saved)

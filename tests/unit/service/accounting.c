@@ -148,7 +148,7 @@ static int setup(void **state)
 		put_process(i, 0, 0, 0);
 	assert_int_equal(root_open(faketree_top, &m.root), 0);
 	assert_true(sd_event_new(&m.event) >= 0);
-	assert_int_equal(asking_new(&m.root, CONFINE_NOT, &m.asking), 0);
+	assert_int_equal(asking_new(&m.root, NULL, &m.asking), 0);
 	env.event = m.event;
 	env.asking = m.asking;
 	assert_int_equal(accounting_new(&env, &m.accounting), 0);

@@ -100,7 +100,7 @@ static int setup(void **state)
 	for (int pid = 1; pid <= N; pid++)
 		process(pid);
 	assert_int_equal(root_open(faketree_top, &root), 0);
-	assert_int_equal(asking_new(&root, CONFINE_NOT, &asking), 0);
+	assert_int_equal(asking_new(&root, NULL, &asking), 0);
 	show_threads();
 	return 0;
 }

@@ -41,7 +41,7 @@ struct asker {
 
 struct asking {
 	const struct root *root;
-	enum confine_role role;
+	void (*begin)(void);
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* there is work, or the end */
 	pthread_cond_t answered;
@@ -100,8 +100,8 @@ static void *asker_main(void *arg)
 	struct asking *asking = self->asking;
 
 	pthread_setname_np(pthread_self(), ASKING_NAME);
-	/* what cannot be had here, the loop's thread will tell */
-	confine_thread(asking->role);
+	if (asking->begin)
+		asking->begin();
 	pthread_mutex_lock(&asking->lock);
 	self->tid = gettid();
 	while (!asking->ending)
@@ -132,7 +132,7 @@ static int threads_start(struct asking *asking)
 	return r;
 }
 
-int asking_new(const struct root *root, enum confine_role role,
+int asking_new(const struct root *root, void (*begin)(void),
 	       struct asking **ret)
 {
 	struct asking *asking = calloc(1, sizeof(*asking));
@@ -142,7 +142,7 @@ int asking_new(const struct root *root, enum confine_role role,
 	if (!asking)
 		return -ENOMEM;
 	asking->root = root;
-	asking->role = role;
+	asking->begin = begin;
 	pthread_mutex_init(&asking->lock, NULL);
 	pthread_cond_init(&asking->wake, NULL);
 	pthread_condattr_init(&monotonic);

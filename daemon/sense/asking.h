@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "confine.h"
 #include "process.h"
 
 struct asking;
@@ -36,8 +35,9 @@ struct ask {
 #define ASKING_THREADS 8
 #define ASKING_NAME    "ksmd-plus-ask" /* of these threads */
 
-/* @root outlives it. 0 or negative errno. */
-int asking_new(const struct root *root, enum confine_role role,
+/* @begin: what each thread does first, or NULL. @root outlives it. 0 or
+ * negative errno. */
+int asking_new(const struct root *root, void (*begin)(void),
 	       struct asking **ret);
 
 /* Who was left behind ends with the program: then something is not freed. */
