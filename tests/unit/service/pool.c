@@ -208,7 +208,8 @@ static void test_freed_with_work_to_do(void **state)
 {
 	atomic_uint total = 0;
 	struct count_job *jobs = jobs_make(50, &total);
-	struct slow_job slow = { .job = { slow_run, slow_done, NULL } };
+	struct slow_job slow = { .job = { .run = slow_run,
+					  .done = slow_done } };
 	struct pool *pool;
 	int wait[2], said[2];
 	unsigned int n_dropped = 0;
