@@ -23,8 +23,9 @@
 /* So long may be waited in vain: it grows by a twentieth of the time. */
 #define PATIENCE_LEAST_USEC (5 * USEC_PER_MSEC)
 #define PATIENCE_SHARE	    20U
-/* Who is at work (smaps of a large process), or waits for a CPU, gets more. */
-#define WORK_USEC (5 * USEC_PER_SEC)
+/* Who is at work (smaps of a large process), or waits for a CPU, gets so many
+ * times as much: on a busy machine the loop waits for 5 s, and then less. */
+#define WORK_TIMES 20U
 
 struct asker {
 	pthread_t id;
@@ -214,7 +215,7 @@ static bool answer_await(struct asking *asking, struct asker *asker)
 			at = asker->at;
 			since = now;
 		}
-		if (now >= since + WORK_USEC ||
+		if (now >= since + most * WORK_TIMES ||
 		    (now >= since + most && !is_running(asker))) {
 			asking->lost_usec = now;
 			asker->left = true;
