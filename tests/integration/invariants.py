@@ -26,7 +26,7 @@ BURST_SECONDS = 60              # of CPU, for beginnings (decide/budget.h)
 WINDOW_SECONDS = 60
 FDS_EACH = 5                    # pidfd, directory, mem, pagemap, smaps
 FDS_BESIDE = 100
-MANY_LOOKS = 3                  # in a row
+MANY_LOOKS = 15                # in a row: who is gone is let go of in his turn
 
 
 def status_number(pid, name):
