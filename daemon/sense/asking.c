@@ -186,11 +186,8 @@ struct asking *asking_free(struct asking *asking)
 /* Whether it waits for a CPU at most, and not for an answer. */
 static bool is_running(const struct asker *asker)
 {
-	struct process_stat st;
-
 	return !asker->tid ||
-	       (process_stat_read(asker->asking->root, asker->tid, &st) == 0 &&
-		st.state == 'R');
+	       process_is_running(asker->asking->root, asker->tid);
 }
 
 static uint64_t patience(const struct asking *asking, uint64_t now)

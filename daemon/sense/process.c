@@ -66,6 +66,13 @@ int process_stat_read(const struct root *root, pid_t pid,
 	return stat_parse(text, ret);
 }
 
+bool process_is_running(const struct root *root, pid_t pid)
+{
+	struct process_stat st;
+
+	return process_stat_read(root, pid, &st) == 0 && st.state == 'R';
+}
+
 bool process_shares_mm(const struct root *root, pid_t pid)
 {
 	struct process_stat st;

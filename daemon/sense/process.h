@@ -68,6 +68,9 @@ struct process_facts {
 int process_stat_read(const struct root *root, pid_t pid,
 		      struct process_stat *ret);
 
+/* Whether it, or the thread of that number, runs or waits for a CPU. */
+bool process_is_running(const struct root *root, pid_t pid);
+
 /*
  * Open the process that has @id. Return: 0 with *ret to be closed by the
  * caller, PROCESS_GONE, or negative errno (-EACCES, -EPERM: an LSM or Yama

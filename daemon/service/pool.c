@@ -239,14 +239,13 @@ static void timer_set(struct pool *pool)
 /* Whether @t has had a CPU since the last look, or waits for one. */
 static bool has_moved(const struct pool *pool, struct thread *t, uint64_t now)
 {
-	struct process_stat st;
 	uint64_t cpu_usec = 0;
 	clockid_t clock;
 
 	if (pthread_getcpuclockid(t->id, &clock) == 0)
 		cpu_usec = clock_usec(clock);
 	if (t->seen == t->job && t->seen_cpu_usec == cpu_usec &&
-	    (process_stat_read(pool->root, t->now.tid, &st) || st.state != 'R'))
+	    !process_is_running(pool->root, t->now.tid))
 		return false;
 	t->seen = t->job;
 	t->seen_cpu_usec = cpu_usec;

@@ -59,11 +59,10 @@ static bool is_starved(struct watchdog *w, uint32_t part, pid_t tid,
 		       uint64_t cpu_usec, uint64_t now)
 {
 	uint64_t had = cpu_usec - MIN(cpu_usec, w->cpu_usec[part]);
-	struct process_stat st;
 
 	w->cpu_usec[part] = cpu_usec;
-	return tid && process_stat_read(w->env.root, tid, &st) == 0 &&
-	       st.state == 'R' && had < (now - w->seen_usec) / 2;
+	return tid && process_is_running(w->env.root, tid) &&
+	       had < (now - w->seen_usec) / 2;
 }
 
 static struct vigil_sample worker_look(struct watchdog *w, unsigned int i,

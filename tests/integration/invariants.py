@@ -138,7 +138,7 @@ class Invariants(threading.Thread):
               f"warnings: {status['warnings']}")
 
     def check_descriptors(self, pid, n_processes):
-        """What has come since it answered may take some more for a moment."""
+        """Who has gone may take some more for a while, until it is his turn."""
         kinds = collections.Counter(
             re.sub(r"\d+", "N", target) for target in descriptors(pid))
         most = FDS_BESIDE + FDS_EACH * n_processes

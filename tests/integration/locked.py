@@ -20,9 +20,9 @@ PAGES = 500                     # merged, of each of the others
 SAID = "is locked: it is left alone"
 
 
-def start(t, *args):
+def start(t):
     """One that can lock its map; while it does, it cannot be killed."""
-    target = t.target("locked", "--size", "4", *args)
+    target = t.target("locked", "--size", "4")
     t.stack.callback(target.process.stdin.close)
     return target
 
