@@ -37,7 +37,8 @@ struct queue {
 
 struct pool {
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
+	pthread_cond_t wake; /* of who is wanted */
+	pthread_cond_t wake_spares;
 	struct queue todo; /* under lock */
 	struct queue done; /* under lock */
 	unsigned int n_busy; /* under lock: jobs that are being run */
@@ -117,6 +118,15 @@ static bool is_wanted(const struct thread *self)
 	       self->pool->n_threads + self->pool->n_lost;
 }
 
+/* The same. A signal for one job must not wake who does not take it. */
+static void wake_await(struct thread *self)
+{
+	struct pool *pool = self->pool;
+
+	pthread_cond_wait(is_wanted(self) ? &pool->wake : &pool->wake_spares,
+			  &pool->lock);
+}
+
 /* With the lock, which is given up meanwhile. */
 static void job_run(struct thread *self, struct job *job, struct worker *worker)
 {
@@ -134,6 +144,7 @@ static void job_run(struct thread *self, struct job *job, struct worker *worker)
 	job->late = self->lost;
 	if (self->lost) {
 		pool->n_lost--;
+		pthread_cond_broadcast(&pool->wake);
 	} else {
 		pool->n_busy--;
 		self->now.longest_usec = MAX(self->now.longest_usec, usec);
@@ -171,7 +182,7 @@ static void work(struct thread *self, struct worker *worker)
 			worker_wipe(worker);
 			pthread_mutex_lock(&pool->lock);
 		} else {
-			pthread_cond_wait(&pool->wake, &pool->lock);
+			wake_await(self);
 		}
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -186,7 +197,7 @@ static bool wanted_await(struct thread *self)
 	pthread_mutex_lock(&pool->lock);
 	self->now.tid = gettid();
 	while (!pool->ending && !is_wanted(self))
-		pthread_cond_wait(&pool->wake, &pool->lock);
+		wake_await(self);
 	ending = pool->ending;
 	pthread_mutex_unlock(&pool->lock);
 	return !ending;
@@ -267,7 +278,7 @@ static struct job *lost_take(struct pool *pool, uint64_t now)
 		t->job = NULL;
 		pool->n_busy--;
 		pool->n_lost++;
-		pthread_cond_broadcast(&pool->wake);
+		pthread_cond_broadcast(&pool->wake_spares);
 		return job;
 	}
 	return NULL;
@@ -379,6 +390,7 @@ int pool_new(const struct pool_env *env, struct pool **ret)
 	pool->role = env->role;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->wake, NULL);
+	pthread_cond_init(&pool->wake_spares, NULL);
 	queue_init(&pool->todo);
 	queue_init(&pool->done);
 	r = sources_add(pool, env->event);
@@ -411,6 +423,7 @@ static bool threads_end(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	pool->ending = true;
 	pthread_cond_broadcast(&pool->wake);
+	pthread_cond_broadcast(&pool->wake_spares);
 	pthread_mutex_unlock(&pool->lock);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += END_SEC;
@@ -436,6 +449,7 @@ struct pool *pool_free(struct pool *pool)
 	if (!all)
 		return pool;
 	close_fd(pool->eventfd);
+	pthread_cond_destroy(&pool->wake_spares);
 	pthread_cond_destroy(&pool->wake);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
@@ -474,12 +488,11 @@ void pool_look(struct pool *pool, unsigned int i, struct pool_worker *ret)
 
 	pthread_mutex_lock(&pool->lock);
 	*ret = t->now;
-	if (!ret->busy) {
+	if (!ret->busy || t->lost) {
 		/* something to take, and nobody takes it */
 		ret->busy = pool->todo.first && pool->n_busy < pool->room;
 		ret->done = pool->n_run;
 	}
-	ret->busy &= !t->lost;
 	pthread_mutex_unlock(&pool->lock);
 	if (pthread_getcpuclockid(t->id, &clock) == 0)
 		ret->cpu_usec = clock_usec(clock);

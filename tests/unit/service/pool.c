@@ -296,6 +296,47 @@ static void test_lost(void **state)
 	}
 }
 
+/* With no spare left, nobody takes what is to be done: to be seen from here. */
+static void test_lost_with_all_spares(void **state)
+{
+	struct slow_job slow[3];
+	struct pool *pool;
+	struct pool_worker worker;
+	int wait[2], said[2];
+
+	(void)state;
+	assert_int_equal(pipe(wait), 0);
+	assert_int_equal(pipe(said), 0);
+	assert_int_equal(start_spares(1, 1, &pool), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++) {
+		slow[i] = (struct slow_job){
+			.job = { .run = slow_run, .done = slow_done },
+			.wait_fd = wait[0],
+			.said_fd = said[1],
+		};
+		pool_look(pool, 0, &worker);
+		assert_false(worker.busy);
+		pool_submit(pool, &slow[i].job);
+		while (i < 2 && !slow[i].lost)
+			assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+	}
+	pool_look(pool, 0, &worker);
+	assert_true(worker.busy);
+	assert_int_equal(worker.done, 0);
+	assert_int_equal(write(wait[1], "xxx", 3), 3);
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+		while (!slow[i].done)
+			assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+	pool_look(pool, 0, &worker);
+	assert_false(worker.busy);
+	assert_int_equal(worker.done, ARRAY_SIZE(slow));
+	assert_null(pool_free(pool));
+	for (int i = 0; i < 2; i++) {
+		close(wait[i]);
+		close(said[i]);
+	}
+}
+
 static void test_freed_with_nothing_to_do(void **state)
 {
 	struct pool *pool;
@@ -395,6 +436,7 @@ int main(void)
 		TEST(test_a_job_may_submit_itself_again),
 		TEST(test_freed_with_work_to_do),
 		TEST(test_lost),
+		TEST(test_lost_with_all_spares),
 		TEST(test_freed_with_nothing_to_do),
 		TEST(test_signals_are_the_loops),
 		TEST(test_one_at_a_time_while_others_want_the_cpus),
