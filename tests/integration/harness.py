@@ -86,6 +86,17 @@ def wait_for(condition, seconds, what="the condition", pause=0.05):
         time.sleep(pause)
 
 
+def whereabouts(pid):
+    """Where each of its threads is, for who wonders why it does not go on."""
+    def read(task, name):
+        with contextlib.suppress(OSError):
+            return (task / name).read_text().strip()
+        return "?"
+    return "; ".join(f"{read(task, 'stat').rsplit(' ', 49)[0]} "
+                     f"{read(task, 'wchan')} syscall {read(task, 'syscall')}"
+                     for task in sorted(Path(f"/proc/{pid}/task").iterdir()))
+
+
 def cpu_seconds(pid):
     """CPU time of all threads of @pid, living and dead: its process clock."""
     return time.clock_gettime((~pid << 3) | 2)
@@ -255,7 +266,8 @@ class Target:
         try:
             status = self.process.wait(seconds * SLOW)
         except subprocess.TimeoutExpired:
-            raise Failed(f"pid {self.pid} does not end") from None
+            raise Failed(f"pid {self.pid} does not end: "
+                         f"{whereabouts(self.pid)}") from None
         said = (self.pending + self.process.stdout.read()).decode().strip()
         check(status == 0, f"pid {self.pid} ended, {self.ended()}: {said}")
 

@@ -84,21 +84,26 @@ def ptrace(request, tid):
 
 
 def a_worker_that_does_not_end_starves_it(t, dog):
-    tasks = [int(p.name) for p in
-             Path(f"/proc/{dog.daemon.pid}/task").iterdir()]
-    workers = [tid for tid in tasks if tid != dog.daemon.pid]
+    tasks = Path(f"/proc/{dog.daemon.pid}/task")
+    # neither the loop nor who asks; spares are workers, too
+    workers = [int(task.name) for task in tasks.iterdir()
+               if int(task.name) != dog.daemon.pid and
+               (task / "comm").read_text() != "ksmd-plus-ask\n"]
     check(workers, "it has no worker")
-    try:
+    # at rest, when none of them has a lock of the daemon's
+    wait_for(lambda: dog.daemon.status()["state"] == "resting", 120, "rest")
+    with contextlib.ExitStack() as held:
         for tid in workers:     # as in the middle of a job that hangs
-            ptrace(SEIZE, tid)
+            try:
+                ptrace(SEIZE, tid)
+            except PermissionError:
+                skip("nothing may be traced here")
+            held.callback(ptrace, DETACH, tid)
             ptrace(INTERRUPT, tid)
             os.waitpid(tid, WALL)
-    except PermissionError:
-        skip("nothing may be traced here")
-    check(dog.daemon.ctl("rescan").returncode == 0, "rescan")
-    dog.starves("the job of worker 0")
-    for tid in workers:
-        ptrace(DETACH, tid)
+        rescan = dog.daemon.ctl("rescan")
+        check(rescan.returncode == 0, f"rescan: {rescan.stderr}")
+        dog.starves("the job of worker 0")
     dog.recovers()
 
 
