@@ -344,8 +344,23 @@ void scan_found(struct scan *scan, struct watched *w)
 	timer_set(scan, 0);
 }
 
+/* Its turn may be far off, and until then its descriptors would be held. */
+static void todo_drop(struct scan *scan, struct watched *w)
+{
+	struct watched_queue *todo = &scan->todo;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < todo->n; i++)
+		if (todo->v[i] == w)
+			watched_unref(w);
+		else
+			todo->v[kept++] = todo->v[i];
+	todo->n = kept;
+}
+
 void scan_lost(struct scan *scan, struct watched *w)
 {
+	todo_drop(scan, w);
 	mapping_forget(scan->maps, w);
 }
 

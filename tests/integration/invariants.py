@@ -26,7 +26,7 @@ BURST_SECONDS = 60              # of CPU, for beginnings (decide/budget.h)
 WINDOW_SECONDS = 60
 FDS_EACH = 5                    # pidfd, directory, mem, pagemap, smaps
 FDS_BESIDE = 100
-MANY_LOOKS = 15                # in a row: who is gone is let go of in his turn
+MANY_LOOKS = 3                  # in a row: jobs about who has gone end soon
 
 
 def status_number(pid, name):
@@ -138,7 +138,7 @@ class Invariants(threading.Thread):
               f"warnings: {status['warnings']}")
 
     def check_descriptors(self, pid, n_processes):
-        """Who has gone may take some more for a while, until it is his turn."""
+        """Who has just gone may take some more, while jobs are about him."""
         kinds = collections.Counter(
             re.sub(r"\d+", "N", target) for target in descriptors(pid))
         most = FDS_BESIDE + FDS_EACH * n_processes
