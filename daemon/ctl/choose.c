@@ -136,18 +136,12 @@ static int chosen_compare(const void *pa, const void *pb)
 	return a->id.pid < b->id.pid ? -1 : a->id.pid > b->id.pid;
 }
 
-static void cleanup_closedir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 static int walk(const struct root *root, const struct choice *choice,
 		struct asks *asks)
 {
 	_cleanup_close_ int fd = openat(root->proc, ".",
 					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(cleanup_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int r = 0;
 

@@ -41,17 +41,11 @@ int ksm_read(const struct root *root, struct ksm_counters *ret)
 	return 0;
 }
 
-static void cleanup_closedir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 pid_t ksm_find_ksmd(const struct root *root)
 {
 	_cleanup_close_ int fd = openat(root->proc, ".",
 					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(cleanup_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
 	if (!dir)

@@ -444,17 +444,11 @@ static int pid_visit(struct watch *watch, size_t n_sorted, pid_t pid,
 	return vec_push(&watch->due, (size_t)(seen - watch->seen.v));
 }
 
-static void cleanup_closedir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 static int proc_walk(struct watch *watch, uint64_t now_usec)
 {
 	_cleanup_close_ int fd = openat(watch->root->proc, ".",
 					O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(cleanup_closedir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	size_t n_sorted = watch->seen.n;
 	struct dirent *e;
 

@@ -26,12 +26,6 @@
 /* A process with more threads is judged by its first ones. */
 #define MAX_THREADS 256
 
-static inline void cleanup_closedir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 int pick_stat_parse(char *text, struct pick_stat *ret)
 {
 	/* The comm may hold blanks and ')': it ends at the last one. */
@@ -130,7 +124,7 @@ static int worse(int a, int b)
 
 int pick_thread(int dir, pid_t *ret_tid)
 {
-	_cleanup_(cleanup_closedir) DIR *d = NULL;
+	_cleanup_closedir_ DIR *d = NULL;
 	enum tracee_call_class class, best = TRACEE_CALL_AVOID;
 	int fd = openat(dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int reason = INJECT_REASON_NO_THREAD, r;
