@@ -139,7 +139,9 @@ int pick_thread(int dir, pid_t *ret_tid)
 		return reason;
 	}
 	for (int n = 0; n < MAX_THREADS && (de = readdir(d));) {
-		if (de->d_name[0] == '.')
+		pid_t number = (pid_t)strtol(de->d_name, NULL, 10);
+
+		if (number <= 0) /* . and .. */
 			continue;
 		n++;
 		r = judge(dir, de->d_name, &class);
@@ -147,7 +149,7 @@ int pick_thread(int dir, pid_t *ret_tid)
 			reason = worse(reason, r);
 		} else if (class > best) {
 			best = class;
-			tid = (pid_t)atoi(de->d_name);
+			tid = number;
 		}
 		if (best == TRACEE_CALL_RESTARTS)
 			break;
