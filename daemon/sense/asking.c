@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "tenant.h"
 
 /* So many are asked about between two handings over. */
 #define BATCH 64U
@@ -34,6 +35,8 @@ struct asker {
 	/* All under lock, but the ones of .v from .at on, while it works. */
 	bool working;
 	bool left; /* nobody waits for it any more */
+	struct tenant tenant; /* if left, and known */
+	bool tenant_known;
 	bool facts; /* or ksm */
 	bool smaps_too;
 	size_t n, at; /* at: answered */
@@ -49,12 +52,15 @@ struct asking {
 	bool ending;
 	uint64_t lost_usec; /* when all patience was used up last, or 0 */
 	unsigned int n_threads;
+	unsigned int n_left; /* under lock */
 	struct asker askers[ASKING_THREADS];
 };
 
-static void answer(struct asker *self, struct ask *ask)
+static void answer(struct asker *self, struct ask *ask, bool refused)
 {
-	if (self->facts)
+	if (refused)
+		ask->result = -EBUSY;
+	else if (self->facts)
 		ask->result = process_facts_read(self->asking->root,
 						 ask->id.pid, self->smaps_too,
 						 &ask->facts);
@@ -74,6 +80,34 @@ static void leftovers_drop(struct asker *self)
 	}
 }
 
+/* Of whom it is that a thread was left behind. With the lock. */
+static const struct tenant *left_tenant(struct asker *asker)
+{
+	if (!asker->tenant_known)
+		asker->tenant_known = tenant_of(asker->asking->root,
+						asker->v[asker->at].id.pid,
+						&asker->tenant) == 0;
+	return asker->tenant_known ? &asker->tenant : NULL;
+}
+
+/* Whether @pid's tenant has all that he may have. With the lock. */
+static bool is_too_many(struct asking *asking, pid_t pid)
+{
+	const struct tenant *held;
+	struct tenant tenant;
+	unsigned int n = 0;
+
+	if (asking->n_left < ASKING_EACH ||
+	    tenant_of(asking->root, pid, &tenant))
+		return false;
+	for (unsigned int i = 0; i < asking->n_threads; i++) {
+		held = asking->askers[i].left ? left_tenant(&asking->askers[i])
+					      : NULL;
+		n += held && tenant_equal(*held, tenant);
+	}
+	return n >= ASKING_EACH;
+}
+
 /* With the lock, which is given up for each question. */
 static void work(struct asker *self)
 {
@@ -81,15 +115,17 @@ static void work(struct asker *self)
 
 	while (self->at < self->n && !self->left) {
 		struct ask *ask = &self->v[self->at];
+		bool refused = is_too_many(asking, ask->id.pid);
 
 		pthread_mutex_unlock(&asking->lock);
-		answer(self, ask);
+		answer(self, ask, refused);
 		pthread_mutex_lock(&asking->lock);
 		if (!self->left)
 			self->at++;
 	}
 	if (self->left)
 		leftovers_drop(self);
+	asking->n_left -= self->left;
 	self->working = false;
 	self->left = false;
 	pthread_cond_signal(&asking->answered);
@@ -216,6 +252,8 @@ static bool answer_await(struct asking *asking, struct asker *asker)
 		    (now >= since + most && !is_running(asker))) {
 			asking->lost_usec = now;
 			asker->left = true;
+			asker->tenant_known = false;
+			asking->n_left++;
 			return false;
 		}
 		until = now < since + most ? since + most : now + most;

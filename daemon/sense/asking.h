@@ -9,7 +9,8 @@
  * fuse_file_mmap(), invalidate_inode_pages2()), for which it takes no right but
  * to make namespaces. ps hangs then, too. So a few threads ask, one at a time,
  * while the loop's thread waits; one that gets no answer is left behind until
- * it does, and nobody asks about that process meanwhile.
+ * it does, and nobody asks about that process meanwhile. So that no tenant has
+ * them all, who has ASKING_EACH such processes is not asked about any others.
  */
 #pragma once
 
@@ -25,14 +26,15 @@ struct ask {
 	struct process_id id;
 	int dir; /* /proc/PID, which stays the caller's */
 	/* 0, what the question returns, -ETIMEDOUT: no answer (yet), or
-	 * -EBUSY: too many others give none. */
+	 * -EBUSY: too many others give none, or too many of its tenant. */
 	int result;
 	struct process_facts facts; /* the caller's to clear, with result 0 */
 	struct process_ksm ksm;
 };
 
-/* How many that give no answer there may be, at most. */
-#define ASKING_THREADS 8
+/* How many that give no answer there may be, at most; and of one tenant. */
+#define ASKING_THREADS 16
+#define ASKING_EACH    4
 #define ASKING_NAME    "ksmd-plus-ask" /* of these threads */
 
 /* @begin: what each thread does first, or NULL. @root outlives it. 0 or

@@ -325,18 +325,21 @@ static int seen_judge(struct watch *watch, struct seen *seen,
 	return r;
 }
 
-/* What it was judged to be before, it stays. */
-static void say_mute(struct seen *seen)
+/* What it was judged to be before, it stays. @why: struct ask's result. */
+static void say_mute(struct seen *seen, int why)
 {
+	const char *what = "locked: it is left alone until it answers";
+
+	if (why == -EBUSY)
+		what = "not asked for: those of too many others of its user or container are locked";
 	if (!seen->mute)
-		log_event_limited(
-			LOG_WARNING, JOURNAL_PROCESS_MUTE,
-			LOG_FIELDS(LOG_NUMBER("PID", seen->id.pid),
-				   LOG_TEXT("COMM", seen->comm)),
-			"The memory map of %s (pid %d) is locked: it is left alone until it answers",
-			seen->comm, seen->id.pid);
+		log_event_limited(LOG_WARNING, JOURNAL_PROCESS_MUTE,
+				  LOG_FIELDS(LOG_NUMBER("PID", seen->id.pid),
+					     LOG_TEXT("COMM", seen->comm)),
+				  "The memory map of %s (pid %d) is %s",
+				  seen->comm, seen->id.pid, what);
 	seen->mute = true;
-	if (seen->watched)
+	if (seen->watched && why == -ETIMEDOUT)
 		seen->watched->mute = true;
 }
 
@@ -357,8 +360,8 @@ static int due_judge(struct watch *watch, uint64_t now_usec)
 			struct seen *seen = &watch->seen.v[number];
 			int result = asks[k].result;
 
-			if (result == -ETIMEDOUT)
-				say_mute(seen);
+			if (result == -ETIMEDOUT || result == -EBUSY)
+				say_mute(seen, result);
 			if (result == 0)
 				result = seen_judge(watch, seen, &asks[k].facts,
 						    now_usec);
@@ -479,12 +482,11 @@ int watch_walk(struct watch *watch, uint64_t now_usec)
 		r = due_judge(watch, now_usec);
 	if (r)
 		return r;
-	for (size_t i = 0; i < watch->seen.n; i++) {
+	for (size_t i = 0; i < watch->seen.n; i++)
 		if (watch->seen.v[i].present)
 			watch->seen.v[out++] = watch->seen.v[i];
 		else
 			watched_drop(watch, &watch->seen.v[i]);
-	}
 	watch->seen.n = out;
 	if (out)
 		qsort(watch->seen.v, out, sizeof(watch->seen.v[0]),

@@ -9,7 +9,9 @@ it must take them up again. (tests/targets/locked.c)
 """
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import harness
 from harness import check, wait_for
 
 PAGES = 500                     # merged, of each of the others
+MANY = 20                       # more than there are threads to ask
 SAID = "is locked: it is left alone"
 
 
@@ -124,5 +127,48 @@ def locked_while_they_are_read(t):
     end(daemon, others + more, locked, t.saved)
 
 
+def container(t):
+    """The pid of somebody in a user namespace of its own."""
+    try:
+        keeper = subprocess.Popen(["unshare", "--user", "--map-root-user",
+                                   "sh", "-c", "echo; exec sleep 3600"],
+                                  stdout=subprocess.PIPE)
+    except FileNotFoundError:
+        harness.skip("no unshare")
+    t.stack.callback(keeper.wait)
+    t.stack.callback(keeper.kill)
+    if not keeper.stdout.readline():
+        harness.skip("no user namespaces")
+    return keeper.pid
+
+
+def nobody_locks_out_the_others(t):
+    """A container with more of them than there are threads to ask."""
+    pid = container(t)
+    program = shutil.copy(harness.BUILD / "tests/targets/locked", t.folder)
+    locked = []
+    for _ in range(MANY):
+        target = t.own(harness.Target(
+            ["nsenter", "--target", str(pid), "--user",
+             "--preserve-credentials", program, "--size", "1"]))
+        t.stack.callback(target.process.stdin.close)
+        locked.append(target)
+    lock(locked)
+    daemon = t.daemon(t.config())
+    others = pair(t, 1)
+    wait_for(lambda: merged(others), 60, "the others' merge")
+    check(not answers(daemon) & {p.pid for p in locked},
+          "who does not answer is listed")
+    check(daemon.log().count(SAID) < MANY / 2, "all of them are asked")
+    check("is not asked for: those of too many others" in daemon.log(),
+          "nothing is said of those that are not asked")
+    unlock(locked[:10])
+    locked = locked[10:]
+    more = pair(t, 2)
+    wait_for(lambda: merged(more), 60, "the merge of who comes later")
+    end(daemon, others + more, locked, t.saved)
+
+
 if __name__ == "__main__":
-    harness.run(locked_before_they_are_found, locked_while_they_are_read)
+    harness.run(locked_before_they_are_found, locked_while_they_are_read,
+                nobody_locks_out_the_others)

@@ -19,7 +19,8 @@
 #include "faketree.h"
 #include "files.h"
 
-#define N 200 /* more than are asked about at once */
+#define N	  200 /* more than are asked about at once */
+#define N_TENANTS 4
 
 static struct root root;
 static struct asking *asking;
@@ -36,6 +37,18 @@ static void process(int pid)
 	faketree_file(path, "%s", "");
 	snprintf(path, sizeof(path), "proc/%d/ksm_stat", pid);
 	faketree_file(path, "ksm_rmap_items %d\nksm_mergeable: no\n", pid);
+}
+
+/* Its namespace is a file that has no owner. */
+static void belongs(int pid, int tenant)
+{
+	char path[64], name[32], target[4096];
+
+	snprintf(name, sizeof(name), "tenant-%d", tenant);
+	faketree_file(name, "%s", "");
+	faketree_path(name, target, sizeof(target));
+	snprintf(path, sizeof(path), "proc/%d/ns/user", pid);
+	faketree_link(path, target);
 }
 
 static void ksm_stat_of(int pid, char *ret, size_t size)
@@ -97,8 +110,11 @@ static int setup(void **state)
 	(void)state;
 	faketree_begin();
 	faketree_file("sys/x", "\n");
-	for (int pid = 1; pid <= N; pid++)
+	faketree_file("proc/self/ns/user", "\n");
+	for (int pid = 1; pid <= N; pid++) {
 		process(pid);
+		belongs(pid, pid % N_TENANTS);
+	}
 	assert_int_equal(root_open(faketree_top, &root), 0);
 	assert_int_equal(asking_new(&root, NULL, &asking), 0);
 	show_threads();
@@ -197,13 +213,41 @@ static void test_silent(void **state)
 		check_told(&v[i]);
 }
 
+/* A tenant who has many such processes is not asked about others, and nobody
+ * else notices. */
+static void test_too_many_of_one(void **state)
+{
+	const int most = ASKING_EACH * N_TENANTS;
+	static struct ask v[N];
+
+	(void)state;
+	for (int pid = N_TENANTS; pid <= most; pid += N_TENANTS)
+		falls_silent(pid);
+	ask(v, N);
+	for (size_t i = 0; i < N; i++)
+		if (v[i].id.pid % N_TENANTS)
+			check_told(&v[i]);
+		else
+			assert_int_equal(v[i].result, v[i].id.pid <= most
+							      ? -ETIMEDOUT
+							      : -EBUSY);
+	speaks(most);
+	ask(v, N);
+	for (size_t i = 0; i < N; i++)
+		if (v[i].result != -ETIMEDOUT)
+			check_told(&v[i]);
+	for (int pid = N_TENANTS; pid < most; pid += N_TENANTS)
+		speaks(pid);
+}
+
 /* With nobody left to ask there is an answer all the same. */
 static void test_too_many(void **state)
 {
 	static struct ask v[N];
 
 	(void)state;
-	for (int pid = 1; pid <= ASKING_THREADS + 1; pid++)
+	assert_true(ASKING_THREADS <= ASKING_EACH * N_TENANTS);
+	for (int pid = 1; pid <= ASKING_THREADS; pid++)
 		falls_silent(pid);
 	ask(v, N);
 	for (size_t i = 0; i < N; i++)
@@ -211,8 +255,6 @@ static void test_too_many(void **state)
 				 i < ASKING_THREADS ? -ETIMEDOUT : -EBUSY);
 	for (int pid = 1; pid <= ASKING_THREADS; pid++)
 		speaks(pid);
-	assert_int_equal(unlinkat(root.proc, "9/ksm_stat", 0), 0);
-	process(ASKING_THREADS + 1);
 	ask(v, N);
 	for (size_t i = 0; i < N; i++)
 		check_told(&v[i]);
@@ -225,6 +267,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_ksm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_many_of_one, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
 	};
 
