@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "dsa-wq.h"
+#include "thread.h"
 
 /* 2.3 MiB each: then the machine has seen enough of this device. */
 #define PUT_ASIDE_MAX 8U
@@ -134,7 +134,6 @@ static void *closer_main(void *arg)
 int dsa_queues_new(uint64_t backoff_nsec, struct dsa_queues **ret)
 {
 	struct dsa_queues *q = calloc(1, sizeof(*q));
-	sigset_t all, old;
 	int r;
 
 	if (!q)
@@ -142,14 +141,10 @@ int dsa_queues_new(uint64_t backoff_nsec, struct dsa_queues **ret)
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->wake, NULL);
 	q->backoff_first_nsec = q->backoff_nsec = backoff_nsec;
-	/* signals are the loop's */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&q->closer, NULL, closer_main, q);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&q->closer, closer_main, q);
 	if (r) {
 		destroy(q);
-		return -r;
+		return r;
 	}
 	*ret = q;
 	return 0;

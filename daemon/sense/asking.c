@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +12,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "tenant.h"
+#include "thread.h"
 
 /* So many are asked about between two handings over. */
 #define BATCH 64U
@@ -150,22 +150,17 @@ static void *asker_main(void *arg)
 	return NULL;
 }
 
-/* Signals are the loop's: threads start with all of them blocked. */
 static int threads_start(struct asking *asking)
 {
-	sigset_t all, old;
 	int r = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (!r && asking->n_threads < ASKING_THREADS) {
 		struct asker *asker = &asking->askers[asking->n_threads];
 
 		asker->asking = asking;
-		r = -pthread_create(&asker->id, NULL, asker_main, asker);
+		r = thread_start(&asker->id, asker_main, asker);
 		asking->n_threads += !r;
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
 

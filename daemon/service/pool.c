@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -16,6 +15,7 @@
 #include "pressure.h"
 #include "process.h"
 #include "runqueue.h"
+#include "thread.h"
 
 /* How often others are looked for while there is work. */
 #define ROOM_USEC 50000ULL
@@ -338,22 +338,17 @@ static int on_done(sd_event_source *source, int fd, uint32_t revents,
 	return 0;
 }
 
-/* Signals are the loop's: threads start with all of them blocked. */
 static int threads_start(struct pool *pool, unsigned int n)
 {
-	sigset_t all, old;
 	int r = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (!r && pool->n_started < n) {
 		struct thread *t = &pool->threads[pool->n_started];
 
 		t->pool = pool;
-		r = -pthread_create(&t->id, NULL, worker_main, t);
+		r = thread_start(&t->id, worker_main, t);
 		pool->n_started += !r;
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
 
