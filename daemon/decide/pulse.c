@@ -130,7 +130,7 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 		return p->gained >= p->promised ? PULSE_MERGED : PULSE_STALLED;
 	if (now->now_usec >=
 	    p->active_usec + IDLE_USEC + p->pace.sleep_msec * USEC_PER_MSEC)
-		return PULSE_STALLED;
+		return now->blocked ? PULSE_STUCK : PULSE_STALLED;
 	return now->now_usec >= p->deadline_usec ? PULSE_TIMEOUT : PULSE_GO_ON;
 }
 
@@ -195,6 +195,7 @@ const char *pulse_verdict_name(enum pulse_verdict verdict)
 		[PULSE_GO_ON] = "goes on",
 		[PULSE_MERGED] = "merged what was promised",
 		[PULSE_STALLED] = "nothing more to merge",
+		[PULSE_STUCK] = "ksmd waits for a lock",
 		[PULSE_TIMEOUT] = "out of time",
 	};
 

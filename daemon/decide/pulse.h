@@ -27,6 +27,7 @@ struct pulse_sample {
 	uint64_t scanned; /* pages_scanned; 0 where the kernel has none */
 	uint64_t ksmd_nsec; /* its CPU time */
 	bool runnable; /* it runs or wants a CPU; also where nobody knows */
+	bool blocked; /* it waits for somebody's lock */
 };
 
 enum pulse_verdict {
@@ -34,6 +35,7 @@ enum pulse_verdict {
 	PULSE_MERGED, /* the promise is kept */
 	PULSE_STALLED, /* three scans, and the last brought nothing; or ksmd
 			* sleeps, because nothing is registered */
+	PULSE_STUCK, /* ksmd has waited for a lock for too long */
 	PULSE_TIMEOUT,
 };
 

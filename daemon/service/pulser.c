@@ -27,6 +27,7 @@ struct pulser {
 	struct pulse pulse;
 	struct pulse_credit credit;
 	uint64_t baseline;
+	bool stuck;
 	struct pulse_pace resting; /* sleep_msec 0: not resting */
 	void (*told)(void *userdata, const struct pulser_event *event);
 	void *told_userdata;
@@ -93,18 +94,19 @@ static int sample_take(const struct pulser *pulser, struct pulse_sample *ret)
 	struct ksm_counters c;
 	struct process_stat st;
 	int r = ksm_read(pulser->root, &c);
+	bool known;
 
 	if (r)
 		return r;
+	known = pulser->ksmd &&
+		!process_stat_read(pulser->root, pulser->ksmd, &st);
 	*ret = (struct pulse_sample){
 		.now_usec = clock_usec(CLOCK_MONOTONIC),
 		.saved = ksm_saved(&c),
 		.full_scans = c.full_scans,
 		.scanned = c.pages_scanned,
-		.runnable = !pulser->ksmd ||
-			    process_stat_read(pulser->root, pulser->ksmd,
-					      &st) ||
-			    st.state == 'R',
+		.runnable = !known || st.state == 'R',
+		.blocked = known && st.state == 'D',
 	};
 	if (pulser->ksmd)
 		process_cpu_nsec(pulser->root, pulser->ksmd, &ret->ksmd_nsec);
@@ -177,10 +179,29 @@ void pulser_baseline(struct pulser *pulser, uint64_t pages)
 		rest(pulser, &pace);
 }
 
+/* It goes on when it is seen not to wait, or has done something since. */
+static void stuck_look(struct pulser *pulser)
+{
+	struct pulse_sample now;
+
+	if (!pulser->stuck || sample_take(pulser, &now) ||
+	    (now.blocked && now.ksmd_nsec == pulser->pulse.last.ksmd_nsec))
+		return;
+	log_info("ksmd goes on");
+	pulser->stuck = false;
+}
+
+bool pulser_is_stuck(const struct pulser *pulser)
+{
+	return pulser->stuck;
+}
+
 bool pulser_is_worth(struct pulser *pulser, uint64_t promised,
 		     uint64_t registered, uint64_t waited_usec)
 {
-	return pulse_is_worth(&pulser->credit, clock_usec(CLOCK_MONOTONIC),
+	stuck_look(pulser);
+	return !pulser->stuck &&
+	       pulse_is_worth(&pulser->credit, clock_usec(CLOCK_MONOTONIC),
 			      promised, registered, waited_usec);
 }
 
@@ -236,8 +257,9 @@ uint64_t pulser_deadline_usec(const struct pulser *pulser)
 uint64_t pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 {
 	const struct pulse *p = &pulser->pulse;
-	bool unfinished = verdict == PULSE_TIMEOUT &&
-			  p->gained >= p->promised / 2;
+	bool unfinished = verdict == PULSE_STUCK ||
+			  (verdict == PULSE_TIMEOUT &&
+			   p->gained >= p->promised / 2);
 	struct pulse_pace pace = rest_pace(pulser);
 
 	rest(pulser, &pace);
@@ -251,5 +273,10 @@ uint64_t pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 		(double)(p->last.ksmd_nsec - p->start.ksmd_nsec) / 1e9,
 		pulse_verdict_name(verdict));
 	tell(pulser, pulse_verdict_name(verdict));
+	pulser->stuck = verdict == PULSE_STUCK;
+	if (pulser->stuck)
+		log_event_limited(
+			LOG_WARNING, JOURNAL_KSMD_STUCK, NULL,
+			"ksmd waits for a lock, most likely that of the memory map of a process that is merged: nothing is merged on this machine until it gets it");
 	return unfinished ? p->promised - MIN(p->gained, p->promised) : 0;
 }

@@ -3,8 +3,7 @@
  * pulser - makes ksmd run and rest as decide/pulse says
  *
  * Joins the kernel's counters, the pulse's decisions and the knobs. Once it
- * has begun the first pulse the knobs are ours: between pulses ksmd rests,
- * until pulser_release().
+ * has begun the first pulse the knobs are ours: between pulses ksmd rests.
  */
 #pragma once
 
@@ -57,7 +56,7 @@ void pulser_take_over(struct pulser *pulser);
  */
 void pulser_baseline(struct pulser *pulser, uint64_t pages);
 
-/* See pulse_is_worth(). */
+/* See pulse_is_worth(); while ksmd is stuck, nothing is. */
 bool pulser_is_worth(struct pulser *pulser, uint64_t promised,
 		     uint64_t registered, uint64_t waited_usec);
 
@@ -76,6 +75,13 @@ uint64_t pulser_deadline_usec(const struct pulser *pulser);
 /*
  * The pulse is over: rest, and say what came of it.
  * Return: pages that are promised still, because ksmd got more than half way
- * and had no time for the rest, as beside many who want the CPU.
+ * and had no time for the rest, as beside many who want the CPU, or is stuck.
  */
 uint64_t pulser_end(struct pulser *pulser, enum pulse_verdict verdict);
+
+/*
+ * Whether ksmd was found waiting for a lock, which is that of a memory map of
+ * which something is registered (mm/ksm.c: scan_get_next_rmap_item()), and has
+ * not gone on since. Nothing is merged on the whole machine meanwhile.
+ */
+bool pulser_is_stuck(const struct pulser *pulser);

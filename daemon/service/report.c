@@ -25,6 +25,7 @@
 #include "merge.h"
 #include "placing.h"
 #include "process.h"
+#include "pulser.h"
 #include "scan.h"
 #include "track.h"
 #include "units.h"
@@ -132,6 +133,13 @@ static void warn_knobs(struct report *report)
 			warn(report, "knob-foreign",
 			     "%s is written by somebody else and left to them; stop the other KSM manager and restart ksmd-plus",
 			     knob_name((enum knob)k));
+}
+
+static void warn_ksmd(struct report *report)
+{
+	if (pulser_is_stuck(report->env.pulser))
+		warn(report, "ksmd-stuck",
+		     "ksmd waits for a lock, most likely that of the memory map of a process that is merged: nothing is merged on this machine until it gets it");
 }
 
 static void warn_kernel(struct report *report)
@@ -355,6 +363,7 @@ void report_status(struct report *report, bool starting, bool paused,
 	report->warnings.n = 0;
 	warn_counters(report, unread);
 	warn_knobs(report);
+	warn_ksmd(report);
 	warn_kernel(report);
 	warn_memory(report);
 	warn_held(report);

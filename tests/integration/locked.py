@@ -169,6 +169,33 @@ def nobody_locks_out_the_others(t):
     end(daemon, others + more, locked, t.saved)
 
 
+def is_stuck(daemon):
+    return "ksmd-stuck" in [w["name"] for w in daemon.status()["warnings"]]
+
+
+def ksmd_waits_for_a_lock(t):
+    """There is no way around who is registered; it is said, the others are
+    enrolled, and when the lock is free all that was promised is merged."""
+    daemon = t.daemon(t.config())
+    locked = [start(t) for _ in range(2)]
+    # before the daemon's end, which is to write what ksmd's lock is for
+    for p in locked:
+        t.stack.callback(p.process.stdin.close)
+    wait_for(lambda: all(harness.marks(p.pid) for p in locked), 60, "marks")
+    wait_for(lambda: daemon.status()["state"] == "resting", 60, "rest")
+    lock(locked[:1])
+    others = pair(t, 1)
+    wait_for(lambda: is_stuck(daemon), 120, "word of ksmd")
+    more = pair(t, 2)
+    wait_for(lambda: tracked(daemon, more), 60, "reading who comes later")
+    check(not merged(others) and not merged(more), "ksmd goes on")
+    check(daemon.status()["promised_pages"] > 0, "nothing is promised")
+    unlock(locked[:1])
+    wait_for(lambda: merged(others + more), 60, "the merge, after all")
+    wait_for(lambda: not is_stuck(daemon), 60, "the end of the warning")
+    end(daemon, others + more, locked[1:], t.saved)
+
+
 if __name__ == "__main__":
     harness.run(locked_before_they_are_found, locked_while_they_are_read,
-                nobody_locks_out_the_others)
+                nobody_locks_out_the_others, ksmd_waits_for_a_lock)

@@ -194,11 +194,13 @@ static void test_three_scans_are_waited_for(void **state)
 }
 
 /* When a pulse ends in which ksmd does not move. */
-static enum pulse_verdict stands_still(bool runnable, uint64_t *ret_usec)
+static enum pulse_verdict stands_still(bool runnable, bool blocked,
+				       uint64_t *ret_usec)
 {
 	struct pulse_sample now = { .now_usec = 1000000,
 				    .saved = 5,
-				    .runnable = runnable };
+				    .runnable = runnable,
+				    .blocked = blocked };
 	uint64_t begun = now.now_usec;
 	enum pulse_verdict verdict;
 	struct pulse pulse = { 0 };
@@ -219,7 +221,7 @@ static void test_a_ksmd_that_starves_ends_by_time(void **state)
 	uint64_t usec;
 
 	(void)state;
-	assert_int_equal(stands_still(true, &usec), PULSE_TIMEOUT);
+	assert_int_equal(stands_still(true, false, &usec), PULSE_TIMEOUT);
 	assert_in_range(usec, 112000000, 180000000);
 }
 
@@ -229,7 +231,17 @@ static void test_a_ksmd_that_sleeps_is_not_waited_for(void **state)
 	uint64_t usec;
 
 	(void)state;
-	assert_int_equal(stands_still(false, &usec), PULSE_STALLED);
+	assert_int_equal(stands_still(false, false, &usec), PULSE_STALLED);
+	assert_in_range(usec, 3000000, 4000000);
+}
+
+/* That is not to say that there is nothing to merge. */
+static void test_a_ksmd_that_waits_for_a_lock_is_stuck(void **state)
+{
+	uint64_t usec;
+
+	(void)state;
+	assert_int_equal(stands_still(false, true, &usec), PULSE_STUCK);
 	assert_in_range(usec, 3000000, 4000000);
 }
 
@@ -557,6 +569,7 @@ int main(void)
 		cmocka_unit_test(test_three_scans_are_waited_for),
 		cmocka_unit_test(test_a_ksmd_that_starves_ends_by_time),
 		cmocka_unit_test(test_a_ksmd_that_sleeps_is_not_waited_for),
+		cmocka_unit_test(test_a_ksmd_that_waits_for_a_lock_is_stuck),
 		cmocka_unit_test(test_nothing_promised_ends_at_once),
 		cmocka_unit_test(test_exits_meanwhile_do_not_count),
 		cmocka_unit_test(test_counters_that_fall_do_no_harm),
