@@ -49,8 +49,8 @@ GUEST_SLOW = 20                 # emulated, that is
 GUEST_SECONDS = 6 * 3600
 # What tests want there, besides what every guest has.
 GUEST_FILES = ("etc", "man", "daemon/base/reasons.c")
-GUEST_PROGRAMS = ("cat", "cp", "grep", "ldd", "mount", "sleep", "true",
-                  "umount", "unshare")
+GUEST_PROGRAMS = ("cat", "cp", "grep", "ldd", "mount", "nsenter", "sleep",
+                  "true", "umount", "unshare")
 NOTHING = "-"
 NOT_HERE = 77
 
