@@ -356,13 +356,3 @@ int asking_ksm_of(struct asking *asking, const struct process *process,
 	*ret = ask.ksm;
 	return ask.result;
 }
-
-bool asking_is_held(struct asking *asking, struct process_id id)
-{
-	bool held;
-
-	pthread_mutex_lock(&asking->lock);
-	held = is_held(asking, id);
-	pthread_mutex_unlock(&asking->lock);
-	return held;
-}

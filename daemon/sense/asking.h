@@ -55,6 +55,3 @@ void asking_ksm(struct asking *asking, struct ask *v, size_t n);
 /* The same for one. 0, PROCESS_GONE or negative errno. */
 int asking_ksm_of(struct asking *asking, const struct process *process,
 		  struct process_ksm *ret);
-
-/* Whether somebody still waits for an answer about it. */
-bool asking_is_held(struct asking *asking, struct process_id id);
