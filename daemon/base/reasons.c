@@ -106,6 +106,9 @@ static const struct reason_text texts[REASON_MAX_] = {
 	[REASON_REFUSED] = { "refused",
 		"The kernel has refused to register its memory.",
 		"With \"Resource temporarily unavailable\" it has too many mappings: raise vm.max_map_count." },
+	[REASON_MAP_LOCKED] = { "map-locked",
+		"Somebody holds the lock of its memory map and does not let go, so nobody can look at it; it is left alone until that ends.",
+		"See what its threads wait for in /proc/PID/task/*/wchan: most likely for a file system that does not answer (FUSE, NFS)." },
 
 	[REASON_MERGED] = { "merged",
 		"Merged.", "" },

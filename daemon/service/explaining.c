@@ -90,6 +90,8 @@ static void count(const struct track *track, const struct watched *w,
 /* Why nothing can be enrolled, whatever is found. */
 static enum reason refusal(const struct watched *w, const char **ret_detail)
 {
+	if (w->mute)
+		return REASON_MAP_LOCKED;
 	if (w->skip)
 		return explaining_of_inject(w->skip);
 	if (w->last)

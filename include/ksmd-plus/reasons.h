@@ -58,6 +58,7 @@ enum reason {
 	REASON_SHARED_MM,
 	REASON_PERMISSION,
 	REASON_REFUSED,
+	REASON_MAP_LOCKED,
 
 	/* What the daemon knows of pages. */
 	REASON_MERGED,

@@ -30,6 +30,9 @@ ELSEWHERE = {
     # a process has to lose for a minute before it is held
     "keeps-breaking": ("tests/integration/accounts.py",
                        "what_keeps_breaking_is_held"),
+    # nobody may look at it, ps hangs
+    "map-locked": ("tests/integration/locked.py",
+                   "locked_while_they_are_read"),
     # swap would be everybody's; a guest has its own
     "swapped": ("tests/vm/explain.py", "names_what_is_swapped"),
     # needs a CPU with CET, which TCG does not emulate, not even as -cpu max,
