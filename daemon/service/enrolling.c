@@ -124,7 +124,7 @@ static void on_enrolled(void *userdata, struct watched *w,
 
 static bool may_enrol(const struct watched *w, uint64_t now)
 {
-	return !w->gone && !w->mute && !w->skip && !w->held &&
+	return watched_is_readable(w) && !w->skip && !w->held &&
 	       now >= w->retry_usec && w->relieved_usec <= w->mapped_usec &&
 	       (w->mode == MODE_SELECTIVE ||
 		(w->mode == MODE_WHOLE && !w->whole_done));

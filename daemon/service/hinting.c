@@ -323,7 +323,7 @@ static void regions_look(struct hinting *h)
 	       hinted_take(h->hinted, &region)) {
 		struct watched *w = watch_get(h->env.watch, region.owner);
 
-		if (!w || w->gone || w->mute || w->held)
+		if (!watched_is_readable(w) || w->held)
 			continue;
 		/* it is being read in full just now */
 		if (w->fresh || w->n_passes == 0) {

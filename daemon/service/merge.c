@@ -134,7 +134,7 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 	struct pagemask eligible;
 	struct settle_job *j;
 
-	if (!w || w->gone || w->mute)
+	if (!watched_is_readable(w))
 		return 0;
 	j = calloc(1, sizeof(*j));
 	if (!j)
@@ -163,7 +163,7 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 /* For who is held back, or only observed, no pulse is made. */
 static bool is_promised(const struct watched *w)
 {
-	return w && !w->gone && !w->mute && !w->held && w->mode >= MODE_MANAGED;
+	return watched_is_readable(w) && !w->held && w->mode >= MODE_MANAGED;
 }
 
 /* @all: as if all were in mergeable mappings. */

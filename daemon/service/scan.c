@@ -82,7 +82,7 @@ static void due_take(struct scan *scan, bool if_new, uint64_t now)
 	for (size_t i = 0; i < n; i++) {
 		struct watched *w = list[i];
 
-		if (w && !w->gone && !w->mute && !w->shares &&
+		if (watched_is_readable(w) && !w->shares &&
 		    now >= w->pass_usec && watched_is_new(w) == if_new &&
 		    vec_push(&scan->todo, w) == 0)
 			watched_ref(w);
@@ -116,7 +116,7 @@ static void round_end(struct scan *scan)
 	scan->next_usec = now + SCAN_INTERVAL_MAX_USEC;
 	list = watch_list(scan->env.watch, &n);
 	for (size_t i = 0; i < n; i++)
-		if (list[i] && !list[i]->gone && !list[i]->mute)
+		if (watched_is_readable(list[i]))
 			scan->next_usec = MIN(scan->next_usec,
 					      list[i]->pass_usec);
 	scan->next_usec = MAX(scan->next_usec, now + SCAN_INTERVAL_MIN_USEC);
@@ -152,7 +152,7 @@ static void pass_begin(struct scan *scan, struct watched *w)
 	w->probe = is_to_be_probed(scan, w);
 	if (w->n_passes == 0 && !w->probe)
 		w->reference = true;
-	if (!w->gone && !w->dropped && !w->mute && map_submit(scan, w))
+	if (watched_is_readable(w) && !w->dropped && map_submit(scan, w))
 		log_debug("No memory to map a process, skipping it");
 }
 
@@ -208,7 +208,7 @@ static bool step(struct scan *scan)
 		pass_begin(scan, w);
 		return true;
 	}
-	if (!w || w->gone || w->dropped || w->mute || scan->at >= w->regions.n)
+	if (!watched_is_readable(w) || w->dropped || scan->at >= w->regions.n)
 		return current_next(scan);
 	looks_take(scan->looks, w, &w->regions.v[scan->at++]);
 	return true;

@@ -120,6 +120,9 @@ struct watched {
 #define WATCHED_VAST_PARTS 16U
 bool watched_is_whole(const struct watched *watched);
 
+/* Whether its memory can be looked at; not where @watched is NULL. */
+bool watched_is_readable(const struct watched *watched);
+
 /* A process is new for this long: what it makes us do is a beginning. */
 #define WATCH_NEW_USEC 30000000ULL
 bool watched_is_new(const struct watched *watched);
