@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "withdraw.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,19 @@ struct request {
 	void *userdata;
 };
 
+/* Who is not asked, because others of its tenant do not answer, has what it
+ * had when it was. */
+static int merged_pages(const struct withdraw_env *env, const struct watched *w,
+			uint64_t *ret)
+{
+	struct process_ksm ksm;
+	int r = asking_ksm_of(env->asking, &w->process, &ksm);
+
+	*ret = r == -EBUSY ? w->account.merging + w->account.book.figures.saved
+			   : ksm.merging_pages + ksm.zero_pages;
+	return r == -EBUSY ? 0 : r;
+}
+
 /*
  * Copies for all its merged pages must fit, with a tenth of all to spare,
  * beside those that others are getting.
@@ -44,15 +58,13 @@ static bool is_harmless(const struct withdraw_env *env, const struct watched *w,
 			uint64_t *ret_bytes)
 {
 	uint64_t others = env->in_flight ? *env->in_flight : 0;
-	uint64_t total, available, room, need;
-	struct process_ksm ksm;
+	uint64_t total, available, room, need, pages;
 
-	if (w->mute || !env->unmergeable_safe ||
-	    asking_ksm_of(env->asking, &w->process, &ksm) ||
+	if (w->mute || !env->unmergeable_safe || merged_pages(env, w, &pages) ||
 	    memstat_read(env->root, &total, &available) ||
 	    memstat_headroom(env->root, w->process.id.pid, &room))
 		return false;
-	*ret_bytes = (ksm.merging_pages + ksm.zero_pages) * PAGE_BYTES;
+	*ret_bytes = pages * PAGE_BYTES;
 	need = *ret_bytes + others;
 	return available > need + total / 10 && room > need + need / 10;
 }

@@ -155,17 +155,22 @@ def container(t):
     return keeper.pid
 
 
+def start_in(t, pid, name, *args):
+    """A target in the user namespace of @pid."""
+    program = t.folder / name
+    if not program.exists():
+        shutil.copy(harness.BUILD / "tests/targets" / name, program)
+    target = t.own(harness.Target(
+        ["nsenter", "--target", str(pid), "--user", "--preserve-credentials",
+         str(program), *args]))
+    t.stack.callback(target.process.stdin.close)
+    return target
+
+
 def nobody_locks_out_the_others(t):
     """A container with more of them than there are threads to ask."""
     pid = container(t)
-    program = shutil.copy(harness.BUILD / "tests/targets/locked", t.folder)
-    locked = []
-    for _ in range(MANY):
-        target = t.own(harness.Target(
-            ["nsenter", "--target", str(pid), "--user",
-             "--preserve-credentials", program, "--size", "1"]))
-        t.stack.callback(target.process.stdin.close)
-        locked.append(target)
+    locked = [start_in(t, pid, "locked", "--size", "1") for _ in range(MANY)]
     lock(locked)
     daemon = t.daemon(t.config())
     others = pair(t, 1)
@@ -181,6 +186,22 @@ def nobody_locks_out_the_others(t):
     more = pair(t, 2)
     wait_for(lambda: merged(more), 60, "the merge of who comes later")
     end(daemon, others + more, locked, t.saved)
+
+
+def who_is_not_asked_gets_all_back(t):
+    """In a container with too many that do not answer."""
+    pid = container(t)
+    inside = [start_in(t, pid, "dup", "--size", "16", "--id", str(i))
+              for i in range(2)]
+    daemon = t.daemon(t.config())
+    wait_for(lambda: merged(inside), 60, "the merge")
+    # none of these is to be marked: ksmd would wait for it
+    check(daemon.ctl("pause").returncode == 0, "pause")
+    locked = [start_in(t, pid, "locked", "--size", "1") for _ in range(6)]
+    lock(locked)
+    check(daemon.ctl("resume").returncode == 0, "resume")
+    wait_for(lambda: "is not asked for" in daemon.log(), 60, "a refusal")
+    end(daemon, inside, locked, t.saved)
 
 
 def is_stuck(daemon):
@@ -212,4 +233,5 @@ def ksmd_waits_for_a_lock(t):
 
 if __name__ == "__main__":
     harness.run(locked_before_they_are_found, locked_while_they_are_read,
-                nobody_locks_out_the_others, ksmd_waits_for_a_lock)
+                nobody_locks_out_the_others, who_is_not_asked_gets_all_back,
+                ksmd_waits_for_a_lock)
