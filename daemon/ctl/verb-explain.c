@@ -74,7 +74,7 @@ static void foreign_add(const struct client_status *status,
 	for (size_t i = 0; i < status->n_warnings; i++) {
 		const char *sentence = status->warnings[i].sentence;
 
-		if (strcmp(status->warnings[i].name, "knob-foreign") ||
+		if (strcmp(status->warnings[i].name, "knob-foreign") != 0 ||
 		    len >= sizeof(text))
 			continue;
 		len += (size_t)snprintf(text + len, sizeof(text) - len,

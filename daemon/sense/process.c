@@ -68,14 +68,14 @@ int process_stat_read(const struct root *root, pid_t pid,
 
 bool process_is_running(const struct root *root, pid_t pid)
 {
-	struct process_stat st;
+	struct process_stat st = { 0 };
 
 	return process_stat_read(root, pid, &st) == 0 && st.state == 'R';
 }
 
 bool process_shares_mm(const struct root *root, pid_t pid)
 {
-	struct process_stat st;
+	struct process_stat st = { 0 };
 
 	return process_stat_read(root, pid, &st) == 0 && st.forked &&
 	       st.ppid > 0 &&

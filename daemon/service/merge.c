@@ -134,7 +134,7 @@ static int settle_submit(struct merge *merge, const struct track_candidates *c)
 	struct pagemask eligible;
 	struct settle_job *j;
 
-	if (!watched_is_readable(w))
+	if (!region || !watched_is_readable(w))
 		return 0;
 	j = calloc(1, sizeof(*j));
 	if (!j)

@@ -12,11 +12,6 @@
 /* How long a first pass may begin again and again. */
 #define GROWING_USEC (10 * USEC_PER_SEC)
 
-bool watched_is_readable(const struct watched *w)
-{
-	return w && !w->gone && !w->mute;
-}
-
 bool watched_is_new(const struct watched *w)
 {
 	return w->first_pass ||

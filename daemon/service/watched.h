@@ -121,7 +121,10 @@ struct watched {
 bool watched_is_whole(const struct watched *watched);
 
 /* Whether its memory can be looked at; not where @watched is NULL. */
-bool watched_is_readable(const struct watched *watched);
+static inline bool watched_is_readable(const struct watched *watched)
+{
+	return watched && !watched->gone && !watched->mute;
+}
 
 /* A process is new for this long: what it makes us do is a beginning. */
 #define WATCH_NEW_USEC 30000000ULL
