@@ -180,27 +180,22 @@ void pulser_baseline(struct pulser *pulser, uint64_t pages)
 }
 
 /* It goes on when it is seen not to wait, or has done something since. */
-static void stuck_look(struct pulser *pulser)
+bool pulser_is_stuck(struct pulser *pulser)
 {
 	struct pulse_sample now;
 
 	if (!pulser->stuck || sample_take(pulser, &now) ||
 	    (now.blocked && now.ksmd_nsec == pulser->pulse.last.ksmd_nsec))
-		return;
+		return pulser->stuck;
 	log_info("ksmd goes on");
 	pulser->stuck = false;
-}
-
-bool pulser_is_stuck(const struct pulser *pulser)
-{
-	return pulser->stuck;
+	return false;
 }
 
 bool pulser_is_worth(struct pulser *pulser, uint64_t promised,
 		     uint64_t registered, uint64_t waited_usec)
 {
-	stuck_look(pulser);
-	return !pulser->stuck &&
+	return !pulser_is_stuck(pulser) &&
 	       pulse_is_worth(&pulser->credit, clock_usec(CLOCK_MONOTONIC),
 			      promised, registered, waited_usec);
 }
@@ -275,8 +270,7 @@ uint64_t pulser_end(struct pulser *pulser, enum pulse_verdict verdict)
 	tell(pulser, pulse_verdict_name(verdict));
 	pulser->stuck = verdict == PULSE_STUCK;
 	if (pulser->stuck)
-		log_event_limited(
-			LOG_WARNING, JOURNAL_KSMD_STUCK, NULL,
-			"ksmd waits for a lock, most likely that of the memory map of a process that is merged: nothing is merged on this machine until it gets it");
+		log_event_limited(LOG_WARNING, JOURNAL_KSMD_STUCK, NULL,
+				  PULSER_STUCK);
 	return unfinished ? p->promised - MIN(p->gained, p->promised) : 0;
 }

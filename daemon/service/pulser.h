@@ -84,4 +84,8 @@ uint64_t pulser_end(struct pulser *pulser, enum pulse_verdict verdict);
  * which something is registered (mm/ksm.c: scan_get_next_rmap_item()), and has
  * not gone on since. Nothing is merged on the whole machine meanwhile.
  */
-bool pulser_is_stuck(const struct pulser *pulser);
+bool pulser_is_stuck(struct pulser *pulser);
+
+/* What to say then. */
+#define PULSER_STUCK                                                           \
+	"ksmd waits for a lock, most likely that of the memory map of a process that is merged: nothing is merged on this machine until it gets it"

@@ -138,8 +138,7 @@ static void warn_knobs(struct report *report)
 static void warn_ksmd(struct report *report)
 {
 	if (pulser_is_stuck(report->env.pulser))
-		warn(report, "ksmd-stuck",
-		     "ksmd waits for a lock, most likely that of the memory map of a process that is merged: nothing is merged on this machine until it gets it");
+		warn(report, "ksmd-stuck", PULSER_STUCK);
 }
 
 static void warn_kernel(struct report *report)

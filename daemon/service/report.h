@@ -39,7 +39,7 @@ struct report_env {
 	const struct merge *merge;
 	const struct enrol *enrol;
 	const struct knobs *knobs;
-	const struct pulser *pulser;
+	struct pulser *pulser;
 	const struct adapt *adapt;
 	const struct checksums *checksums;
 	const struct hinting *hinting;
