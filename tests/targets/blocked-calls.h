@@ -20,7 +20,7 @@
 
 #include "target.h"
 
-#define HOUR 3600
+#define DAY 86400
 
 /* What the call waits on, and what the child wakes it with. */
 static struct {
@@ -128,7 +128,7 @@ static int call_select(void)
 
 static int call_pselect(void)
 {
-	struct timespec ts = { HOUR, 0 };
+	struct timespec ts = { DAY, 0 };
 	sigset_t none;
 	fd_set set;
 
@@ -185,7 +185,7 @@ static void make_socket(void)
 
 static void make_socket_with_timeout(void)
 {
-	struct timeval tv = { HOUR, 0 };
+	struct timeval tv = { DAY, 0 };
 
 	make_socket();
 	must(setsockopt(w.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == 0,
@@ -210,7 +210,7 @@ static int call_recvmsg(void)
 
 static void make_full_socket(void)
 {
-	struct timeval tv = { HOUR, 0 };
+	struct timeval tv = { DAY, 0 };
 	static const char full[1024];
 	int fd[2];
 
@@ -232,7 +232,7 @@ static int call_send(void)
 static void make_listener(void)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct timeval tv = { HOUR, 0 };
+	struct timeval tv = { DAY, 0 };
 
 	w.fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	/* An abstract address that the kernel chooses. */
@@ -279,7 +279,7 @@ static int call_futex(void)
 
 static int call_futex_timeout(void)
 {
-	struct timespec ts = { HOUR, 0 };
+	struct timespec ts = { DAY, 0 };
 
 	return (int)syscall(SYS_futex, w.word, FUTEX_WAIT, 0, &ts, NULL, 0);
 }
@@ -337,7 +337,7 @@ static int call_semop(void)
 static int call_semtimedop(void)
 {
 	struct sembuf op = { .sem_op = -1 };
-	struct timespec ts = { HOUR, 0 };
+	struct timespec ts = { DAY, 0 };
 	int r = semtimedop(w.id, &op, 1, &ts);
 
 	semctl(w.id, 0, IPC_RMID);

@@ -2,7 +2,7 @@
 /*
  * blocked - a single thread in one blocking call, which must not return
  *
- * The call has no timeout (or one of an hour): before the input has ended
+ * The call has no timeout (or one of a day): before the input has ended
  * there is nothing for it to return. Any return, EINTR above all, is a
  * breakage.
  */
@@ -26,7 +26,7 @@ static void make_eventfd(void)
 
 static void make_timerfd(void)
 {
-	struct itimerspec its = { .it_value = { HOUR, 0 } };
+	struct itimerspec its = { .it_value = { DAY, 0 } };
 
 	w.fd = timerfd_create(CLOCK_MONOTONIC, 0);
 	must(w.fd >= 0 && timerfd_settime(w.fd, 0, &its, NULL) == 0, "timerfd");
@@ -164,11 +164,11 @@ static int call_epoll_wait(void)
 	return epoll_wait(w.id, &ev, 1, -1);
 }
 
-static int call_epoll_hour(void)
+static int call_epoll_day(void)
 {
 	struct epoll_event ev;
 
-	return epoll_wait(w.id, &ev, 1, HOUR * 1000);
+	return epoll_wait(w.id, &ev, 1, DAY * 1000);
 }
 
 static int call_epoll_pwait(void)
@@ -182,7 +182,7 @@ static int call_epoll_pwait(void)
 
 static int call_epoll_pwait2(void)
 {
-	struct timespec ts = { HOUR, 0 };
+	struct timespec ts = { DAY, 0 };
 	struct epoll_event ev;
 
 	return epoll_pwait2(w.id, &ev, 1, &ts, NULL);
@@ -211,7 +211,7 @@ static int call_io_getevents(void)
 
 static int call_io_pgetevents(void)
 {
-	struct timespec ts = { HOUR, 0 };
+	struct timespec ts = { DAY, 0 };
 	struct io_event ev;
 
 	return (int)syscall(SYS_io_pgetevents, w.aio, 1, 1, &ev, &ts, NULL);
@@ -304,7 +304,7 @@ static const struct call {
 	{ "waitpid", make_child, call_waitpid, wake_word },
 	{ "waitid", make_child, call_waitid, wake_word },
 	{ "epoll_wait", make_epoll, call_epoll_wait, wake_write },
-	{ "epoll_wait-timeout", make_epoll, call_epoll_hour, wake_write },
+	{ "epoll_wait-timeout", make_epoll, call_epoll_day, wake_write },
 	{ "epoll_pwait", make_epoll, call_epoll_pwait, wake_write },
 	{ "epoll_pwait2", make_epoll, call_epoll_pwait2, wake_write },
 	{ "io_getevents", make_aio, call_io_getevents, wake_write },
