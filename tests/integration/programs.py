@@ -276,6 +276,7 @@ def stores(db):
     if len(db.held) > 20:
         n = db.held.popleft()
         value = db.command(b"GET", b"%d" % n)
+        check(value is not None, "Redis: a value is gone")
         check(value == pattern(n) * (BIG_BYTES // 64), "Redis: a wrong value")
         db.command(b"DEL", b"%d" % n)
 

@@ -70,12 +70,14 @@ class Postgres:
 
 
 class Redis:
-    """One connection."""
+    """One connection, with ten million numbers of its own."""
+
+    first = itertools.count(0, 10 ** 7)
 
     def __init__(self, path):
         self.socket = unix(path)
         self.file = self.socket.makefile("rb")
-        self.numbers = itertools.count(time.monotonic_ns() // 1000)
+        self.numbers = itertools.count(next(self.first))
         self.held = collections.deque()
 
     def close(self):
@@ -91,6 +93,9 @@ class Redis:
         check(line and line[:1] != b"-", f"Redis: {line}")
         if line[:1] != b"$":
             return line[1:]
-        value = self.file.read(int(line[1:]) + 2)[:-2]
-        check(len(value) == int(line[1:]), "Redis hung up")
+        length = int(line[1:])
+        if length < 0:
+            return None                 # there is no such key
+        value = self.file.read(length + 2)[:-2]
+        check(len(value) == length, "Redis hung up")
         return value
