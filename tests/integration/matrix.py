@@ -305,7 +305,8 @@ def run_guest(kernel, plan, results):
         print(f"ok {kernel} # SKIP {e}", flush=True)
         return True
     if ended.status is None:
-        print(f"# console: {ended.console[-500:]!r}")
+        for line in ended.console.splitlines():
+            print(f"# console: {line}")
         print(f"not ok {kernel} # it ended before the tests did", flush=True)
     return ended.status is not None
 

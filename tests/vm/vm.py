@@ -16,10 +16,10 @@ and python inside, and runs the same script there, which does the tests.
 boot() runs any other program, TAP or not.
 
 In the guest this checkout is /ksmd-plus, KSMD_PLUS_BUILD is its build/, and
-/proc, /sys, debugfs, tracefs, bpffs, cgroup2 and /tmp are mounted. Everything
-lies in memory, but for /disk (ext4), if disk_mib asks for one. Emulated
-(TCG), and no KSM on the outside: the host's is not touched, so these tests
-need no lock. Times mean nothing in there.
+/proc, /sys, debugfs, tracefs, bpffs, cgroup2, devpts and /tmp are mounted.
+Everything lies in memory, but for /disk (ext4), if disk_mib asks for one.
+Emulated (TCG), and no KSM on the outside: the host's is not touched, so these
+tests need no lock. Times mean nothing in there.
 """
 
 import concurrent.futures
@@ -61,6 +61,7 @@ LEFT_OUT = re.compile(r"/(test|idlelib|lib2to3|ensurepip|pydoc_data|tkinter|"
 INIT = r"""#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t devtmpfs dev /dev
+mkdir /dev/pts && mount -t devpts pts /dev/pts
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t debugfs debug /sys/kernel/debug
@@ -234,7 +235,7 @@ def boot(machine, argv, *, seconds=300, env=None, files=None, show=None):
             stdout=subprocess.PIPE, start_new_session=True)
         output, status = _follow(process, BOOT_SECONDS + seconds, show)
         console = Path(folder, "console").read_text(errors="replace")
-    return Ended(status, output, console[-2000:])
+    return Ended(status, output, console[-8000:])
 
 
 def _run_machine(machine, seconds):
