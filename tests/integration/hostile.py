@@ -69,7 +69,7 @@ def rows(daemon):
 def wait_merged(daemon, pairs, seconds=120):
     """Until all that shall be merged is; says who is not."""
     left = [(kind, p) for kind, p in pairs if kind.expect == "merged"]
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * harness.SLOW
     while left and time.monotonic() < deadline:
         left = [(kind, p) for kind, p in left if not is_merged(p)]
         time.sleep(0.1)

@@ -352,7 +352,7 @@ class Forecasts:
                    for kind in now):
                 last, since = now, time.monotonic()
             patience = 6 if promised < sum(now.values()) / 100 else 20
-            if time.monotonic() > since + patience:
+            if time.monotonic() > since + patience * harness.SLOW:
                 break
         return last
 

@@ -136,6 +136,12 @@ def _quote(word):
     return "'" + str(word).replace("'", r"'\''") + "'"
 
 
+def _libgcc():
+    """What pthread_exit() loads; it lies beside libc."""
+    maps = Path("/proc/self/maps").read_text()
+    return Path(re.search(r"/\S+(?=/libc\.so)", maps)[0], "libgcc_s.so.1")
+
+
 def _make_root(path, kernel, argv, env, files):
     root = Archive(path)
     for name in ("dev", "proc", "sys", "tmp", "run", "disk", "root"):
@@ -148,6 +154,7 @@ def _make_root(path, kernel, argv, env, files):
     for name, content in loaded:
         root.data(f"modules/{name}", content)
     root.data("modules/order", " ".join(n for n, _ in loaded).encode())
+    root.file(_libgcc())
     _add_python(root)
     _add_tests(root)
     for name, source in files.items():
