@@ -491,11 +491,10 @@ def tells_of_the_daemon(t):
     harness.wait_for(lambda: daemon.status()["pages_saved"] > 1000, 60,
                      "merging")
     expect("knobs", "ok", env=env, watch="300ms")
-
-    def warned():
-        harness.ksm_write("pages_to_scan", 77)
-        return daemon.status()["warnings"]
-    harness.wait_for(warned, 60, "a warning", pause=0.5)
+    harness.ksm_write("pages_to_scan", 77)
+    # found when it is to be written next
+    targets.append(t.target("dup", "--id", "2", "--size", "16"))
+    harness.wait_for(lambda: daemon.status()["warnings"], 60, "a warning")
     expect("daemon", "warning", "1 warning", "ksmd-plusctl status", env=env)
     for target in targets:
         target.intact()
