@@ -159,7 +159,7 @@ static void make(void)
 static void once(struct target *t, const struct call *call)
 {
 	bool by_ticks = call->call == call_recv;
-	uint64_t start = target_nsec(), took;
+	uint64_t start = target_nsec(), took, margin = 1000000;
 	int e = call->call();
 
 	took = target_nsec() - start;
@@ -168,9 +168,12 @@ static void once(struct target *t, const struct call *call)
 	/*
 	 * epoll_wait counts in milliseconds. Socket timeouts count jiffies,
 	 * which run late on a virtual machine that was not scheduled and then
-	 * catch up: of 30 ms, 26 were seen with nobody near this process.
+	 * catch up: of 30 ms, 26 were seen with nobody near this process, and
+	 * in an emulated guest beside others (TEST_SLOW) 1.
 	 */
-	if (took + (by_ticks ? TIMEOUT_NSEC / 2 : 1000000) < TIMEOUT_NSEC)
+	if (by_ticks)
+		margin = getenv("TEST_SLOW") ? TIMEOUT_NSEC : TIMEOUT_NSEC / 2;
+	if (took + margin < TIMEOUT_NSEC)
 		target_broken(t, "%s: only %llu us", call->name,
 			      (unsigned long long)took / 1000);
 }
