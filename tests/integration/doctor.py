@@ -488,7 +488,8 @@ def tells_of_the_daemon(t):
     env = {"RUNTIME_DIRECTORY": str(daemon.run_dir)}
     expect("daemon", "ok", "is running", env=env)
     expect("daemon-rights", "ok", "and its injector have", env=env)
-    harness.wait_for(lambda: daemon.status()["pages_saved"] > 1000, 60,
+    # of 1024, for huge pages with few of them are left alone
+    harness.wait_for(lambda: daemon.status()["pages_saved"] > 300, 60,
                      "merging")
     expect("knobs", "ok", env=env, watch="300ms")
     harness.ksm_write("pages_to_scan", 77)
