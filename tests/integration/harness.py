@@ -247,6 +247,11 @@ class Target:
         return (f"killed by {signal.Signals(-status).name}" if status < 0
                 else f"exit status {status}")
 
+    def last_words(self):
+        """How it ended, and what it said last."""
+        said = (self.pending + self.process.stdout.read()).decode().strip()
+        return f"pid {self.pid} ended, {self.ended()}: {said}"
+
     def tell(self, line):
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
@@ -268,8 +273,7 @@ class Target:
         except subprocess.TimeoutExpired:
             raise Failed(f"pid {self.pid} does not end: "
                          f"{whereabouts(self.pid)}") from None
-        said = (self.pending + self.process.stdout.read()).decode().strip()
-        check(status == 0, f"pid {self.pid} ended, {self.ended()}: {said}")
+        check(status == 0, self.last_words())
 
     def ksm_stat(self):
         return ksm_stat(self.pid)

@@ -125,10 +125,8 @@ class Targets:
             if not isinstance(p, harness.Target):
                 p.alive()
             elif p.process.poll() is not None:
-                said = (p.pending + p.process.stdout.read()).decode()
-                raise harness.Failed(f"{' '.join(p.process.args[3:])}, "
-                                     f"pid {p.pid}, ended, {p.ended()}: "
-                                     f"{said.strip()}")
+                raise harness.Failed(f"{' '.join(p.process.args[3:])}: "
+                                     f"{p.last_words()}")
 
     def finish(self):
         for p in self.steady:

@@ -17,8 +17,9 @@ two tests of one program.
 
 What came out is kept in matrix.json in the build directory, test by test: who
 was interrupted goes on where it was, what failed is tried again, and the
-table is of all that was ever tried. A result counts for the programs and the
-script that gave it; of others it is shown, with a ~, and tried again.
+table is of all that was ever tried. Several kernels can be run at a time. A
+result counts for the programs and the script that gave it; of others it is
+shown, with a ~, and tried again.
 MATRIX_AGAIN=1 forgets everything that is asked for; after MATRIX_SECONDS=N
 nothing more is begun, for those who share the machine.
 """
@@ -141,21 +142,33 @@ class Cell:
 
 
 class Results:
-    """{(kernel, feature, program): Cell}, as a file between two runs."""
+    """{(kernel, feature, program): Cell}, as a file between two runs. Others,
+    of another kernel, may write to it, too."""
 
     def __init__(self, path):
         self.path, self.cells = path, {}
-        if path and path.exists():
+        self._read()
+
+    def _read(self):
+        if self.path and self.path.exists():
             self.cells = {tuple(key.split(" ")): Cell(**value) for key, value
-                          in json.loads(path.read_text()).items()}
+                          in json.loads(self.path.read_text()).items()}
+
+    def _write(self):
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps({" ".join(k): dataclasses.asdict(c)
+                                   for k, c in self.cells.items()}))
+        new.rename(self.path)
 
     def take(self, key, cell):
-        self.cells[key] = cell.join(self.cells.get(key))
-        if self.path:
-            new = self.path.with_suffix(".new")
-            new.write_text(json.dumps({" ".join(k): dataclasses.asdict(c)
-                                       for k, c in self.cells.items()}))
-            new.rename(self.path)
+        if not self.path:
+            self.cells[key] = cell
+            return
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._read()
+            self.cells[key] = cell.join(self.cells.get(key))
+            self._write()
 
     def missing(self, kernel, plan):
         """What of @plan is still to be done."""
@@ -305,9 +318,7 @@ def run_guest(kernel, plan, results):
         print(f"ok {kernel} # SKIP {e}", flush=True)
         return True
     if ended.status is None:
-        for line in ended.console.splitlines():
-            print(f"# console: {line}")
-        print(f"not ok {kernel} # it ended before the tests did", flush=True)
+        ended.show(kernel)
     return ended.status is not None
 
 

@@ -101,6 +101,12 @@ class Ended:
     output: str
     console: str                # the last words of the kernel
 
+    def show(self, name):
+        """What there is to see of a guest that should not have ended."""
+        for line in self.console.splitlines():
+            print(f"# console: {line}")
+        print(f"not ok {name} # it ended, or its time was over", flush=True)
+
 
 def missing():
     """None, or why no machine can be booted here."""
@@ -268,10 +274,7 @@ def _run_machine(machine, seconds):
         return True
     print(f"# {machine.name()}: {time.monotonic() - started:.1f} s")
     if ended.status is None:
-        for line in ended.console.splitlines():
-            print(f"# console: {line}")
-        print(f"not ok {machine.name()} # it ended, or its time was over",
-              flush=True)
+        ended.show(machine.name())
     return ended.status == 0
 
 
