@@ -9,6 +9,7 @@
 #include "files.h"
 #include "kernel-api.h"
 #include "process.h"
+#include "vmas.h"
 
 /* Results of one PAGEMAP_SCAN; the kernel holds the mmap lock per buffer. */
 #define SCAN_VEC 512
@@ -46,13 +47,13 @@ static int run_add(struct pagemap_regions *regions, uint64_t start,
 	return 0;
 }
 
-static int regions_by_scan(int fd, struct range range,
+static int regions_by_scan(int fd, const struct vma *v,
 			   struct pagemap_regions *regions)
 {
 	struct kapi_page_region found[SCAN_VEC];
 	struct kapi_pm_scan_arg arg = {
 		.size = sizeof(arg),
-		.end = range.end,
+		.end = v->end,
 		.vec = (uintptr_t)found,
 		.vec_len = SCAN_VEC,
 		/* present, and neither a file's, swapped nor the zero page */
@@ -62,7 +63,7 @@ static int regions_by_scan(int fd, struct range range,
 		.return_mask = KAPI_PAGE_IS_HUGE,
 	};
 
-	for (uint64_t at = range.start; at < range.end; at = arg.walk_end) {
+	for (uint64_t at = v->start; at < v->end; at = arg.walk_end) {
 		int n;
 
 		arg.start = at;
@@ -83,14 +84,28 @@ static int regions_by_scan(int fd, struct range range,
 	return 0;
 }
 
-static int regions_by_walk(int fd, struct range range,
+/* All on one block of frames, as a huge page is. */
+static bool is_block(const uint64_t entries[REGION_PAGES])
+{
+	uint64_t first = pagemap_pfn(entries[0]);
+
+	if (!first || first % REGION_PAGES)
+		return false;
+	for (size_t i = 0; i < REGION_PAGES; i++)
+		if (!pagemap_is_anon(entries[i]) ||
+		    pagemap_pfn(entries[i]) != first + i)
+			return false;
+	return true;
+}
+
+static int regions_by_walk(int fd, const struct vma *v,
 			   struct pagemap_regions *regions)
 {
 	uint64_t entries[REGION_PAGES];
 
-	for (uint64_t at = range.start; at < range.end;) {
+	for (uint64_t at = v->start; at < v->end;) {
 		uint64_t next = (at & ~(REGION_BYTES - 1)) + REGION_BYTES;
-		size_t n = (MIN(next, range.end) - at) / PAGE_BYTES;
+		size_t n = (MIN(next, v->end) - at) / PAGE_BYTES;
 		uint32_t present = 0;
 		int r = fd_pread_full(fd, entries, n * sizeof(entries[0]),
 				      (off_t)(at / PAGE_BYTES * 8));
@@ -100,7 +115,9 @@ static int regions_by_walk(int fd, struct range range,
 		for (size_t i = 0; i < n; i++)
 			present += pagemap_is_anon(entries[i]);
 		if (present) {
-			r = region_add(regions, at, present, false);
+			r = region_add(regions, at, present,
+				       v->huge && n == REGION_PAGES &&
+					       is_block(entries));
 			if (r)
 				return r;
 		}
@@ -109,17 +126,16 @@ static int regions_by_walk(int fd, struct range range,
 	return 0;
 }
 
-int pagemap_regions(const struct process *process, struct range range,
-		    uint64_t rss, bool use_scan,
-		    struct pagemap_regions *regions)
+int pagemap_regions(const struct process *process, const struct vma *v,
+		    bool use_scan, struct pagemap_regions *regions)
 {
-	uint64_t size = range.end - range.start;
+	uint64_t size = v->end - v->start;
 
 	if (use_scan)
-		return regions_by_scan(process->pagemap, range, regions);
-	if (size > PAGEMAP_WALK_MAX && rss < size / 1024)
+		return regions_by_scan(process->pagemap, v, regions);
+	if (size > PAGEMAP_WALK_MAX && v->rss < size / 1024)
 		return PAGEMAP_SPARSE;
-	return regions_by_walk(process->pagemap, range, regions);
+	return regions_by_walk(process->pagemap, v, regions);
 }
 
 int pagemap_read(const struct process *process, uint64_t base,

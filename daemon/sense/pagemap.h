@@ -18,6 +18,7 @@
 #include "vec.h"
 
 struct process;
+struct vma;
 
 enum {
 	PAGEMAP_GONE = 1, /* the mm has been torn down */
@@ -28,7 +29,7 @@ enum {
 struct pagemap_region {
 	uint64_t base; /* address, multiple of REGION_BYTES */
 	uint32_t present; /* pages of the mapping that are present in it */
-	bool huge; /* some of them are in a transparent huge page */
+	bool huge; /* in a transparent huge page; see pagemap_regions() */
 };
 
 struct pagemap_regions VEC(struct pagemap_region);
@@ -41,16 +42,18 @@ struct pagemap_regions VEC(struct pagemap_region);
 #define PAGEMAP_WALK_MAX (64ULL << 30)
 
 /*
- * Append the regions of [@start, @end) to @regions in address order; a region
+ * Append the regions of the mapping @v to @regions in address order; a region
  * that is there already as the last element (two mappings meet in it) is
  * added to. @use_scan: kfeat's pagemap_scan, or false to force the fallback.
- * @rss: bytes of the mapping that are present, from smaps.
+ *
+ * Without PAGEMAP_SCAN a region is huge if smaps tells of huge pages in the
+ * mapping and its 512 frames are one aligned block. That is so of every huge
+ * page, and of few others; where frames are hidden it is of none.
  *
  * Return: 0, PAGEMAP_GONE, PAGEMAP_SPARSE or negative errno.
  */
-int pagemap_regions(const struct process *process, struct range range,
-		    uint64_t rss, bool use_scan,
-		    struct pagemap_regions *regions);
+int pagemap_regions(const struct process *process, const struct vma *v,
+		    bool use_scan, struct pagemap_regions *regions);
 
 /*
  * Read the REGION_PAGES entries of the region at @base.

@@ -23,8 +23,7 @@ int reader_map(const struct reader *reader, const struct process *process,
 
 		if (only_mergeable && !v->mergeable)
 			continue;
-		r = pagemap_regions(process, (struct range){ v->start, v->end },
-				    v->rss, reader->pagemap_scan,
+		r = pagemap_regions(process, v, reader->pagemap_scan,
 				    &ret->regions);
 		if (r == PAGEMAP_SPARSE) {
 			ret->sparse++;

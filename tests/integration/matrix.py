@@ -81,7 +81,8 @@ LEFT_OUT = {
 }
 # In CI: what each feature is for, once.
 QUICK = {
-    "pagemap-scan": {"restore": ("sigterm_puts_everything_back",)},
+    "pagemap-scan": {"restore": ("sigterm_puts_everything_back",),
+                     "huge": ("little_is_not_worth_a_huge_page",)},
     "ksm-files": {"restore": ("foreign_writers_are_respected",)},
     "pagemap-scan,bpf,psi,kpageflags,ksm-files": {
         "reading": ("a_vast_mapping_costs_nothing",)},

@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "need.h"
 #include "process.h"
+#include "vmas.h"
 
 #define RW	(PROT_READ | PROT_WRITE)
 #define PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
@@ -38,13 +39,13 @@ static int process_of(pid_t pid, struct process *ret)
 static int setup(void **state)
 {
 	struct pagemap_regions none = { 0 };
-	struct range nothing = { 0x10000, 0x11000 };
+	struct vma nothing = { .start = 0x10000, .end = 0x11000 };
 
 	(void)state;
 	if (root_open("", &root))
 		return -1;
 	has_scan = process_of(getpid(), &self) == 0 &&
-		   pagemap_regions(&self, nothing, 0, true, &none) == 0;
+		   pagemap_regions(&self, &nothing, true, &none) == 0;
 	return 0;
 }
 
@@ -72,9 +73,11 @@ static char *map_aligned(size_t size)
 	return start;
 }
 
-static struct range range_of(const char *p, size_t size)
+static struct vma vma_of(const char *p, size_t size, uint64_t rss)
 {
-	return (struct range){ (uintptr_t)p, (uintptr_t)p + size };
+	return (struct vma){ .start = (uintptr_t)p,
+			     .end = (uintptr_t)p + size,
+			     .rss = rss };
 }
 
 static void test_regions_with_pages(bool scan)
@@ -82,9 +85,9 @@ static void test_regions_with_pages(bool scan)
 	struct pagemap_regions regions = { 0 };
 	const size_t size = 6 * REGION_BYTES;
 	char *p = map_aligned(size);
-	struct range r = range_of(p, size);
+	struct vma v = vma_of(p, size, size);
 
-	assert_int_equal(pagemap_regions(&self, r, 0, scan, &regions), 0);
+	assert_int_equal(pagemap_regions(&self, &v, scan, &regions), 0);
 	assert_int_equal(regions.n, 0);
 	p[0] = 1;
 	p[REGION_BYTES - 1] = 1;
@@ -92,13 +95,13 @@ static void test_regions_with_pages(bool scan)
 	/* more runs than one call of the kernel's gives back */
 	for (size_t i = 0; i < 2 * REGION_PAGES; i += 2)
 		p[4 * REGION_BYTES + i * PAGE_BYTES] = 1;
-	assert_int_equal(pagemap_regions(&self, r, size, scan, &regions), 0);
+	assert_int_equal(pagemap_regions(&self, &v, scan, &regions), 0);
 	assert_int_equal(regions.n, 4);
-	assert_int_equal(regions.v[0].base, r.start);
+	assert_int_equal(regions.v[0].base, v.start);
 	assert_int_equal(regions.v[0].present, 2);
-	assert_int_equal(regions.v[1].base, r.start + 2 * REGION_BYTES);
+	assert_int_equal(regions.v[1].base, v.start + 2 * REGION_BYTES);
 	assert_int_equal(regions.v[1].present, REGION_PAGES);
-	assert_int_equal(regions.v[2].base, r.start + 4 * REGION_BYTES);
+	assert_int_equal(regions.v[2].base, v.start + 4 * REGION_BYTES);
 	assert_int_equal(regions.v[2].present, REGION_PAGES / 2);
 	assert_int_equal(regions.v[3].present, REGION_PAGES / 2);
 	vec_free(&regions);
@@ -133,15 +136,14 @@ static void test_mappings_meet_in_a_region(void **state)
 	for (int scan = 0; scan <= has_scan; scan++) {
 		struct pagemap_regions regions = { 0 };
 		char *p = map_aligned(size);
+		struct vma lower = vma_of(p, half, half);
+		struct vma upper = vma_of(p + half, size - half, size - half);
 
 		memset(p, 1, size);
-		assert_int_equal(pagemap_regions(&self, range_of(p, half), size,
-						 scan, &regions),
+		assert_int_equal(pagemap_regions(&self, &lower, scan, &regions),
 				 0);
-		assert_int_equal(
-			pagemap_regions(&self, range_of(p + half, size - half),
-					size, scan, &regions),
-			0);
+		assert_int_equal(pagemap_regions(&self, &upper, scan, &regions),
+				 0);
 		assert_int_equal(regions.n, 2);
 		assert_int_equal(regions.v[0].present, REGION_PAGES);
 		assert_int_equal(regions.v[1].present, REGION_PAGES);
@@ -161,17 +163,15 @@ static void test_only_anonymous_pages_count(void **state)
 	assert_true(p != MAP_FAILED);
 	for (int scan = 0; scan <= has_scan; scan++) {
 		struct pagemap_regions regions = { 0 };
-		struct range r = range_of(p, 4 * PAGE_BYTES);
+		struct vma v = vma_of(p, 4 * PAGE_BYTES, 8192);
 		volatile char c = p[0] + p[PAGE_BYTES];
 
 		madvise(p, 4 * PAGE_BYTES, MADV_DONTNEED);
 		c = p[0] + p[PAGE_BYTES];
-		assert_int_equal(
-			pagemap_regions(&self, r, 8192, scan, &regions), 0);
+		assert_int_equal(pagemap_regions(&self, &v, scan, &regions), 0);
 		assert_int_equal(regions.n, 0);
 		p[PAGE_BYTES] = c;
-		assert_int_equal(
-			pagemap_regions(&self, r, 8192, scan, &regions), 0);
+		assert_int_equal(pagemap_regions(&self, &v, scan, &regions), 0);
 		assert_int_equal(regions.n, 1);
 		assert_int_equal(regions.v[0].present, 1);
 		vec_free(&regions);
@@ -186,7 +186,7 @@ static void test_huge_and_empty(void **state)
 	const size_t size = 32ULL << 40;
 	char *p = mmap(NULL, size, RW, PRIVATE, -1, 0);
 	struct pagemap_regions regions = { 0 };
-	struct range r = range_of(p, size);
+	struct vma v = vma_of(p, size, PAGE_BYTES);
 
 	(void)state;
 	need_pidfd();
@@ -196,18 +196,16 @@ static void test_huge_and_empty(void **state)
 	}
 	madvise(p, size, MADV_NOHUGEPAGE);
 	p[size / 2] = 1;
-	assert_int_equal(pagemap_regions(&self, r, PAGE_BYTES, false, &regions),
+	assert_int_equal(pagemap_regions(&self, &v, false, &regions),
 			 PAGEMAP_SPARSE);
 	assert_int_equal(regions.n, 0);
 	if (has_scan) {
-		assert_int_equal(pagemap_regions(&self, r, PAGE_BYTES, true,
-						 &regions),
-				 0);
+		assert_int_equal(pagemap_regions(&self, &v, true, &regions), 0);
 		assert_int_equal(regions.n, 1);
 		assert_int_equal(regions.v[0].present, 1);
-		assert_true(regions.v[0].base <= r.start + size / 2);
+		assert_true(regions.v[0].base <= v.start + size / 2);
 		assert_true(regions.v[0].base + REGION_BYTES >
-			    r.start + size / 2);
+			    v.start + size / 2);
 	}
 	vec_free(&regions);
 	munmap(p, size);
@@ -233,6 +231,56 @@ static void test_entries_of_a_region(void **state)
 			    pagemap_pfn(entries[511]));
 	}
 	munmap(p, REGION_BYTES);
+}
+
+/* The kernel has put all of it on one page, and shows us which. */
+static bool is_on_huge_page(const char *p)
+{
+	uint64_t entries[REGION_PAGES];
+	struct vmas vmas = { 0 };
+	uint64_t huge = 0;
+	size_t n;
+
+	assert_int_equal(pagemap_read(&self, (uintptr_t)p, entries), 0);
+	assert_int_equal(vmas_read(self.dir, &vmas, &n), 0);
+	for (size_t i = 0; i < vmas.n; i++)
+		if (vmas.v[i].start <= (uintptr_t)p &&
+		    vmas.v[i].end > (uintptr_t)p)
+			huge = vmas.v[i].huge;
+	vec_free(&vmas);
+	return huge >= REGION_BYTES && pagemap_pfn(entries[0]);
+}
+
+/* A huge page, small ones, and a huge page that is not all there any more. */
+static void test_huge_pages(void **state)
+{
+	const size_t size = 3 * REGION_BYTES;
+	char *p = map_aligned(size);
+
+	(void)state;
+	need_pidfd();
+	memset(p + REGION_BYTES, 1, REGION_BYTES);
+	madvise(p, size, MADV_HUGEPAGE);
+	memset(p, 1, size);
+	if (!is_on_huge_page(p) || !is_on_huge_page(p + 2 * REGION_BYTES)) {
+		print_message("no huge page, or no right to see its frame\n");
+		munmap(p, size);
+		skip();
+	}
+	madvise(p + 2 * REGION_BYTES, PAGE_BYTES, MADV_DONTNEED);
+	for (int scan = 0; scan <= has_scan; scan++) {
+		struct pagemap_regions regions = { 0 };
+		struct vma v = vma_of(p, size, size);
+
+		v.huge = REGION_BYTES;
+		assert_int_equal(pagemap_regions(&self, &v, scan, &regions), 0);
+		assert_int_equal(regions.n, 3);
+		assert_true(regions.v[0].huge);
+		assert_false(regions.v[1].huge);
+		assert_false(regions.v[2].huge);
+		vec_free(&regions);
+	}
+	munmap(p, size);
 }
 
 static pid_t child_begin(void)
@@ -281,7 +329,7 @@ static void test_of_a_process_that_is_gone(void **state)
 	struct pagemap_regions regions = { 0 };
 	struct process child = PROCESS_NONE;
 	char *p = map_aligned(REGION_BYTES);
-	struct range r = range_of(p, REGION_BYTES);
+	struct vma v = vma_of(p, REGION_BYTES, REGION_BYTES);
 	pid_t pid;
 
 	(void)state;
@@ -291,10 +339,9 @@ static void test_of_a_process_that_is_gone(void **state)
 	assert_int_equal(process_of(pid, &child), 0);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	assert_int_equal(pagemap_read(&child, r.start, entries), PAGEMAP_GONE);
+	assert_int_equal(pagemap_read(&child, v.start, entries), PAGEMAP_GONE);
 	for (int scan = 0; scan <= has_scan; scan++)
-		assert_int_equal(pagemap_regions(&child, r, REGION_BYTES, scan,
-						 &regions),
+		assert_int_equal(pagemap_regions(&child, &v, scan, &regions),
 				 PAGEMAP_GONE);
 	assert_int_equal(regions.n, 0);
 	process_close(&child);
@@ -310,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_only_anonymous_pages_count),
 		cmocka_unit_test(test_huge_and_empty),
 		cmocka_unit_test(test_entries_of_a_region),
+		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_forked_pages_are_shared),
 		cmocka_unit_test(test_of_a_process_that_is_gone),
 	};
