@@ -162,12 +162,19 @@ def tells_what_is_volatile(t):
 
 # --- from a sample ------------------------------------------------------------
 
+def huge_kb(pid):
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(text.split("AnonHugePages:")[1].split()[0])
+
+
 def bracket(t, what, *args):
     """Full plans lie within the intervals of samples, which read no more than
     they say. An interval may miss in one of 20; two of three do not."""
     pids = [t.target("dup", "--id", str(i), "--size", "64", *args).pid
             for i in range(3)]
     full = plan(*pids)["pages_saved"]
+    # fewer than 64 duplicates do not split a huge page, and may be in each
+    held = sum(map(huge_kb, pids)) / 4 * 63 / 512
     check("sample" not in plan("--sample=100%", *pids), "all is no sample")
     before = state(pids)
     hits = []
@@ -182,7 +189,8 @@ def bracket(t, what, *args):
         near(sample["pages_present"], 3 * 64 * MIB_PAGES, "pages")
         read = sample["pages_present"] * share
         near(result["pages_looked_at"], read, "pages read", 8 * read ** 0.5)
-        check(high - low < 1.5 * full, f"nothing is said: {low} to {high}")
+        check(high - low < 1.5 * full + held,
+              f"nothing is said: {low} to {high}")
         near(result["pages_saved"], sum(p["pages_saved"]
                                         for p in result["processes"]),
              "its parts", 3)
