@@ -136,6 +136,16 @@ def say(daemon, pairs, rescans):
           f"rescans, {daemon.status()['pages_saved']} pages saved", flush=True)
 
 
+def out_of_time(daemon, p):
+    """A stop takes two minutes at most, of which a slow guest has seconds: then
+    some may be left, if that is said."""
+    said = [line for line in daemon.log().splitlines()
+            if f"(pid {p.pid}) could not be taken back" in line]
+    if said:
+        print(f"# {said[0]}", flush=True)
+    return said and harness.SLOW > 1
+
+
 def hostile(t, kinds):
     """Merged, looked at again and again, withdrawn, and intact."""
     endure(t, start_all(t, kinds))
@@ -149,7 +159,8 @@ def endure(t, pairs):
     check_notes(daemon, pairs)
     check(daemon.terminate(60) == 0, "the daemon's exit status")
     left = [kind.title for kind, p in pairs
-            if kind.expect == "merged" and harness.marks(p.pid)]
+            if kind.expect == "merged" and harness.marks(p.pid) and
+            not out_of_time(daemon, p)]
     check(not left, f"marks are left in {left}")
     finish(pairs)
 
