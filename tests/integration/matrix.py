@@ -50,7 +50,7 @@ GUEST_SLOW = 20                 # emulated, that is
 GUEST_SECONDS = 6 * 3600
 # What tests want there, besides what every guest has.
 GUEST_FILES = ("etc", "man", "daemon/base/reasons.c")
-GUEST_PROGRAMS = ("cat", "cp", "grep", "ldd", "mount", "nsenter", "sleep",
+GUEST_PROGRAMS = ("cat", "cp", "grep", "mount", "nsenter", "prlimit", "sleep",
                   "true", "umount", "unshare")
 NOTHING = "-"
 NOT_HERE = 77

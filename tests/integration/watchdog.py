@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -26,9 +27,12 @@ class Watchdog:
     def __init__(self, t, *lines):
         harness.need_ksm()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        t.stack.callback(self.socket.close)
+        self.told = threading.Event()
+        t.stack.callback(self.close)
         path = t.folder / "notify"
         self.socket.bind(str(path))
+        self.listener = threading.Thread(target=self.listen)
+        self.listener.start()
         self.targets = [self.target(t, i) for i in range(2)]
         self.daemon = t.daemon(t.config("[scan]", "threads = 1", *lines),
                                env={"NOTIFY_SOCKET": str(path),
@@ -37,27 +41,28 @@ class Watchdog:
     def target(self, t, number):
         return t.target("dup", "--id", str(number), "--size", "16")
 
+    def listen(self):
+        """All the time: who tells it waits where ten are not taken yet."""
+        while said := self.socket.recv(65536):
+            if b"WATCHDOG=1" in said:
+                self.told.set()
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RD)
+        self.listener.join()
+        self.socket.close()
+
     def fed(self, seconds):
         """Whether it is told that all is well in that time."""
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self.socket.settimeout(left)
-            with contextlib.suppress(TimeoutError):
-                if b"WATCHDOG=1" in self.socket.recv(65536):
-                    return True
-        return False
-
-    def drain(self):
-        self.socket.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.socket.recv(65536)
+        fed = self.told.wait(seconds)
+        self.told.clear()
+        return fed
 
     def starves(self, what):
         """It stops being told, and the log says because of what."""
         wait_for(lambda: f"{what} is waited for" in self.daemon.log(), 120,
                  f"word of {what}")
-        self.drain()
+        self.told.clear()
         check(not self.fed(INTERVAL), f"fed in spite of {what}")
         check(self.daemon.status()["state"], "the loop turns and says nothing")
 
@@ -69,7 +74,7 @@ class Watchdog:
 
 def fed_while_it_gets_on(t, dog):
     wait_for(lambda: dog.daemon.status()["pages_saved"] > 500, 60, "savings")
-    dog.drain()
+    dog.told.clear()
     for _ in range(3):
         check(dog.fed(60), "not fed")
     check("No progress" not in dog.daemon.log(), dog.daemon.log())
@@ -126,11 +131,11 @@ def slow_and_asleep_are_not_stuck(t):
     try:
         for _ in range(3):
             check(dog.daemon.ctl("rescan").returncode == 0, "rescan")
-            dog.drain()
+            dog.told.clear()
             check(dog.fed(60), "not fed beside a load")
         os.kill(dog.daemon.pid, signal.SIGSTOP)     # as a host stops a guest
         time.sleep(2 * INTERVAL)
-        dog.drain()
+        dog.told.clear()
         os.kill(dog.daemon.pid, signal.SIGCONT)
         check(dog.fed(60), "not fed after a sleep")
     finally:
