@@ -33,9 +33,14 @@
 /* How often we come back for a page that we have left in the target. */
 #define MAX_CLEANUPS 50
 
-/* The target runs for at least this long, and for ten times the last hold. */
-#define PAUSE_NSEC  (1000 * NSEC_PER_USEC)
-#define PAUSE_TIMES 10
+/*
+ * The target runs for at least this long, and for ten times the last hold; for
+ * no more than a second: such a hold was long because the whole machine stood
+ * still, and the daemon's end would have to wait for us.
+ */
+#define PAUSE_NSEC     (1000 * NSEC_PER_USEC)
+#define PAUSE_TIMES    10
+#define PAUSE_MAX_NSEC NSEC_PER_SEC
 
 struct service {
 	const struct root *root;
@@ -85,7 +90,9 @@ static void pause_nsec(uint64_t nsec)
 
 static void pause_after(uint64_t hold_nsec)
 {
-	pause_nsec(MAX(PAUSE_NSEC, hold_nsec * PAUSE_TIMES));
+	uint64_t nsec = MAX(PAUSE_NSEC, hold_nsec * PAUSE_TIMES);
+
+	pause_nsec(MIN(nsec, PAUSE_MAX_NSEC));
 }
 
 /* Hold some thread once, for @op. The verdict is in *a and in the reply. */

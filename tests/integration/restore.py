@@ -19,6 +19,7 @@ from harness import check, wait_for
 
 UNUSUAL = {"advisor_mode": "none", "smart_scan": "0", "use_zero_pages": "1",
            "pages_to_scan": "123", "sleep_millisecs": "37", "run": "1"}
+STALL_SECONDS = 13              # a tenth of what a stop may take, and more
 # The daemon changes these; what the advisor computes moves by itself.
 STEERED = tuple(UNUSUAL)
 
@@ -144,6 +145,34 @@ def a_stop_outlives_its_injectors(t):
     check(n_killed > 0, "it was too fast")
     check_withdrawn(targets)
     check(not any(daemon.run_dir.iterdir()), "the ledger is left")
+
+
+def stopped_amid_a_hold(daemon):
+    """An injector that stands still while it holds a thread, or None."""
+    for pid in filter(tracing.at_work, tracing.injectors_of(daemon.pid)):
+        if tracing.stop(pid):
+            if tracing.moment(pid) in (tracing.HELD, tracing.WINDOW):
+                return pid
+            tracing.go_on(pid)
+    return None
+
+
+def a_stop_outlives_a_stall(t):
+    """As of a machine that was suspended. Ten times as long as it held the
+    thread, by the clock, would be longer than a stop may take."""
+    targets = [t.target("dup", "--size", "64", "--id", str(i), "--dup", "90")
+               for i in range(2)]
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 14000
+                         for p in targets), 60, "the merge")
+    daemon.process.terminate()
+    injector = wait_for(lambda: stopped_amid_a_hold(daemon), 30, "a hold",
+                        pause=0.001)
+    time.sleep(STALL_SECONDS)
+    tracing.go_on(injector)
+    check(daemon.process.wait(180) == 0, "exit status")
+    check("no time was left" not in daemon.log(), daemon.log())
+    check_withdrawn(targets)
 
 
 def the_advisor_comes_back(t):
@@ -431,6 +460,7 @@ if __name__ == "__main__":
     harness.run(sigterm_puts_everything_back, sigint_puts_everything_back,
                 a_stop_amid_enrolling_leaves_no_marks,
                 who_refused_is_not_missed, a_stop_outlives_its_injectors,
+                a_stop_outlives_a_stall,
                 the_advisor_comes_back, ksmd_that_stood_still_does_so_again,
                 marks_stay_if_that_is_wanted, killed_and_started_again,
                 killed_and_restored, foreign_writers_are_respected,
