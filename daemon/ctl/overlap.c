@@ -151,10 +151,14 @@ int overlap_count(const struct root *root, const struct kfeat *kfeat,
 	};
 	struct choice choice = { .all = true };
 	struct chosen_vec chosen = { 0 };
+	uint64_t first;
 	int r;
 
 	if (flags < 0)
 		return -errno;
+	r = fd_pread_full(flags, &first, sizeof(first), 0);
+	if (r) /* something empty hides it, as in a container */
+		return r;
 	if (frameset_new(&all) || frameset_new(&counted))
 		return -ENOMEM;
 	c.all = all;

@@ -405,6 +405,14 @@ def names_no_writer_raw(t):
         thread.join()
 
 
+def flags_are_told():
+    try:
+        with open("/proc/kpageflags", "rb") as flags:
+            return len(flags.read(8)) == 8
+    except OSError:
+        return False
+
+
 def counts_what_domains_share(t):
     """By frame, once it is merged: two domains that hold the same duplicates
     twice each, and what each has for itself."""
@@ -442,6 +450,11 @@ def counts_what_domains_share(t):
                     for name in ("one", "two"))
         print(f"# {found['finding']} {len(one & two)} by pagemap", flush=True)
         return int(told[1]) if told else 0, found, len(one & two)
+    hidden = doctor(*args, env=env, prefix=in_namespace(
+        "mount --bind /dev/null /proc/kpageflags"))[0]["domains"]
+    check("cannot be counted" in hidden["finding"], f"{hidden}")
+    if not flags_are_told():
+        return
     told, found, counted = overlap()
     check(counted > 400 and abs(told - counted) < 16, f"not {counted}")
     check(found["level"] == "note" and "one for the machine" in
