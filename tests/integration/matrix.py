@@ -49,7 +49,8 @@ GUEST_MIB = 3072
 GUEST_SLOW = 20                 # emulated, that is
 GUEST_SECONDS = 6 * 3600
 # What tests want there, besides what every guest has.
-GUEST_FILES = ("etc", "man", "daemon/base/reasons.c")
+GUEST_FILES = ("etc", "man", "daemon/base/reasons.c",
+               "tests/unit/sense/vmas.c")
 GUEST_PROGRAMS = ("cat", "cp", "grep", "mount", "nsenter", "prlimit", "sleep",
                   "true", "umount", "unshare")
 NOTHING = "-"

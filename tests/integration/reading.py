@@ -13,6 +13,7 @@ from pathlib import Path
 
 import frames
 import harness
+import huge
 from harness import check, wait_for
 
 ROUNDS = 4
@@ -73,9 +74,24 @@ def rounds_are_over(daemon, n):
                  "the end of a round")
 
 
+@contextlib.contextmanager
+def without_khugepaged():
+    """It moves pages, and fills up what is missing beside them."""
+    enabled = huge.THP / "enabled"
+    before = huge.chosen(enabled.read_text()) if enabled.exists() else None
+    if before:
+        enabled.write_text("never")
+    try:
+        yield
+    finally:
+        if before:
+            enabled.write_text(before)
+
+
 def observing_changes_nothing(t):
     """Merged, fork-shared and single pages, in mode observe; and some that
     their owners have registered and ksmd has not merged yet."""
+    t.stack.enter_context(without_khugepaged())
     pair = merged_pair(t)
     pair += [t.target("dup", "--size", "8", "--id", str(i), "--seed", "2",
                       "--register", "madvise") for i in range(2)]
