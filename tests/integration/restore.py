@@ -128,13 +128,18 @@ def who_refused_is_not_missed(t):
         target.finish()
 
 
-def a_stop_outlives_its_injectors(t):
-    """What one of them had begun, the next one ends."""
+def with_much_to_give_back(t, n):
     targets = [t.target("dup", "--size", "64", "--id", str(i), "--dup", "90")
-               for i in range(4)]
+               for i in range(n)]
     daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
     wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 14000
                          for p in targets), 60, "the merge")
+    return daemon, targets
+
+
+def a_stop_outlives_its_injectors(t):
+    """What one of them had begun, the next one ends."""
+    daemon, targets = with_much_to_give_back(t, 4)
     daemon.process.terminate()
     n_killed = 0
     while n_killed < 4 and daemon.process.poll() is None:
@@ -160,11 +165,7 @@ def stopped_amid_a_hold(daemon):
 def a_stop_outlives_a_stall(t):
     """As of a machine that was suspended. Ten times as long as it held the
     thread, by the clock, would be longer than a stop may take."""
-    targets = [t.target("dup", "--size", "64", "--id", str(i), "--dup", "90")
-               for i in range(2)]
-    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
-    wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 14000
-                         for p in targets), 60, "the merge")
+    daemon, targets = with_much_to_give_back(t, 2)
     daemon.process.terminate()
     injector = wait_for(lambda: stopped_amid_a_hold(daemon), 30, "a hold",
                         pause=0.001)
