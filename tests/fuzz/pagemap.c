@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "process.h"
+#include "vmas.h"
 #include "standalone.h"
 
 static int file_make(const uint8_t *data, size_t size)
@@ -35,26 +36,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pagemap_regions regions = { 0 };
 	uint64_t entries[REGION_PAGES];
 	uint32_t words[2];
-	struct range range;
+	struct vma v = { 0 };
 	int r;
 
 	if (size < sizeof(words))
 		return 0;
 	memcpy(words, data, sizeof(words));
 	process.pagemap = file_make(data + sizeof(words), size - sizeof(words));
-	range.start = words[0] % 2048 * PAGE_BYTES;
-	range.end = range.start + (1 + words[1] % 2048) * PAGE_BYTES;
-	r = pagemap_regions(&process, range, range.end, false, &regions);
+	v.start = words[0] % 2048 * PAGE_BYTES;
+	v.end = v.start + (1 + words[1] % 2048) * PAGE_BYTES;
+	v.rss = v.huge = v.end;
+	r = pagemap_regions(&process, &v, false, &regions);
 	assert(r == 0 || r == PAGEMAP_GONE);
 	for (size_t i = 0; i < regions.n; i++) {
 		const struct pagemap_region *p = &regions.v[i];
 
-		assert(p->base % REGION_BYTES == 0 && p->base < range.end);
-		assert(p->base + REGION_BYTES > range.start);
+		assert(p->base % REGION_BYTES == 0 && p->base < v.end);
+		assert(p->base + REGION_BYTES > v.start);
 		assert(p->present > 0 && p->present <= REGION_PAGES);
 		assert(i == 0 || p->base > regions.v[i - 1].base);
 	}
-	r = pagemap_read(&process, range.start & -REGION_BYTES, entries);
+	r = pagemap_read(&process, v.start & -REGION_BYTES, entries);
 	assert(r == 0 || r == PAGEMAP_GONE);
 	vec_free(&regions);
 	return 0;

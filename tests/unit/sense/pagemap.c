@@ -260,8 +260,10 @@ static void test_huge_pages(void **state)
 	(void)state;
 	need_pidfd();
 	memset(p + REGION_BYTES, 1, REGION_BYTES);
-	madvise(p, size, MADV_HUGEPAGE);
-	memset(p, 1, size);
+	for (size_t at = 0; at < size; at += 2 * REGION_BYTES) {
+		madvise(p + at, REGION_BYTES, MADV_HUGEPAGE);
+		memset(p + at, 1, REGION_BYTES);
+	}
 	if (!is_on_huge_page(p) || !is_on_huge_page(p + 2 * REGION_BYTES)) {
 		print_message("no huge page, or no right to see its frame\n");
 		munmap(p, size);
