@@ -84,17 +84,17 @@ static int regions_by_scan(int fd, const struct vma *v,
 	return 0;
 }
 
-/* All on one block of frames, as a huge page is. */
+/* All present: on one block of frames, as a huge page is. */
 static bool is_block(const uint64_t entries[REGION_PAGES])
 {
 	uint64_t first = pagemap_pfn(entries[0]);
 
 	if (!first || first % REGION_PAGES)
 		return false;
-	for (size_t i = 0; i < REGION_PAGES; i++)
-		if (!pagemap_is_anon(entries[i]) ||
-		    pagemap_pfn(entries[i]) != first + i)
+	for (size_t i = 0; i < REGION_PAGES; i++) {
+		if (pagemap_pfn(entries[i]) != first + i)
 			return false;
+	}
 	return true;
 }
 
@@ -116,7 +116,7 @@ static int regions_by_walk(int fd, const struct vma *v,
 			present += pagemap_is_anon(entries[i]);
 		if (present) {
 			r = region_add(regions, at, present,
-				       v->huge && n == REGION_PAGES &&
+				       v->huge && present == REGION_PAGES &&
 					       is_block(entries));
 			if (r)
 				return r;
