@@ -162,11 +162,6 @@ def tells_what_is_volatile(t):
 
 # --- from a sample ------------------------------------------------------------
 
-def huge_kb(pid):
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(text.split("AnonHugePages:")[1].split()[0])
-
-
 def bracket(t, what, *args):
     """Full plans lie within the intervals of samples, which read no more than
     they say. An interval may miss in one of 20; two of three do not."""
@@ -174,7 +169,8 @@ def bracket(t, what, *args):
             for i in range(3)]
     full = plan(*pids)["pages_saved"]
     # fewer than 64 duplicates do not split a huge page, and may be in each
-    held = sum(map(huge_kb, pids)) / 4 * 63 / 512
+    huge_kb = sum(int(rollup(pid)["AnonHugePages"]) for pid in pids)
+    held = huge_kb / 4 * 63 / 512
     check("sample" not in plan("--sample=100%", *pids), "all is no sample")
     before = state(pids)
     hits = []

@@ -154,12 +154,9 @@ def a_stop_outlives_its_injectors(t):
 
 def stopped_amid_a_hold(daemon):
     """An injector that stands still while it holds a thread, or None."""
-    for pid in filter(tracing.at_work, tracing.injectors_of(daemon.pid)):
-        if tracing.stop(pid):
-            if tracing.moment(pid) in (tracing.HELD, tracing.WINDOW):
-                return pid
-            tracing.go_on(pid)
-    return None
+    at_work = filter(tracing.at_work, tracing.injectors_of(daemon.pid))
+    return next((pid for pid in at_work if tracing.stop_at(
+        pid, (tracing.HELD, tracing.WINDOW))), None)
 
 
 def a_stop_outlives_a_stall(t):

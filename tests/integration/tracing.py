@@ -201,16 +201,24 @@ def go_on(injector):
         pass
 
 
-def kill(injector, moments=HARMLESS):
-    """End it if this is one of @moments. False: it was another, and it goes on,
-    or it was gone."""
+def stop_at(injector, moments):
+    """Stop it if this is one of @moments. False: it was another, and it goes
+    on, or it was gone."""
     if not stop(injector):
         return False
     if moment(injector) in moments:
-        os.kill(injector, signal.SIGKILL)
         return True
     go_on(injector)
     return False
+
+
+def kill(injector, moments=HARMLESS):
+    """End it if this is one of @moments. False: it was another, and it goes on,
+    or it was gone."""
+    stopped = stop_at(injector, moments)
+    if stopped:
+        os.kill(injector, signal.SIGKILL)
+    return stopped
 
 
 def kill_idle(injector):
