@@ -416,18 +416,21 @@ void index_represent(struct index *index, uint32_t key, struct page_ref ref)
 		*s = (*s & ((1ULL << PAGE_SHIFT) - 1)) | entry_of(ref);
 }
 
-void index_remove(struct index *index, uint32_t key, struct page_ref ref)
+bool index_remove(struct index *index, uint32_t key, struct page_ref ref)
 {
 	uint64_t *s = slot_find(index, hash_of(index, key));
 	struct page_ref there;
+	bool duplicate;
 
 	if (!s)
-		return;
+		return false;
 	there = entry_ref(*s);
 	if (there.region != ref.region || there.page != ref.page)
-		return;
+		return false;
+	duplicate = *s & DUP_BIT;
 	*s = 0;
 	index->n_entries--;
+	return duplicate;
 }
 
 void index_age(struct index *index)

@@ -72,8 +72,9 @@ void index_mark_duplicate(struct index *index, uint32_t key);
 /* From now on @ref is the page that is found for @key, if one is. */
 void index_represent(struct index *index, uint32_t key, struct page_ref ref);
 
-/* Forget @key if @ref is its representative. */
-void index_remove(struct index *index, uint32_t key, struct page_ref ref);
+/* Forget @key if @ref is its representative. True if index_mark_duplicate() was
+ * called for it: it may have left twins that nobody finds any more. */
+bool index_remove(struct index *index, uint32_t key, struct page_ref ref);
 
 /* A round has passed: what is not seen again grows old. */
 void index_age(struct index *index);

@@ -36,14 +36,20 @@ void track_settled(struct track *track, struct page_ref ref, bool alone)
 	struct region *region = track->regions.table.v[ref.region], *other;
 	struct index_hit hit;
 	uint32_t crc, key;
+	int r;
 
 	if (!region || !pagemask_test(&region->known, ref.page) ||
 	    is_collided(region, ref.page))
 		return;
 	crc = regions_crc(region, ref.page);
 	key = track_key(region, crc);
-	if (index_get(track->index, key, &hit) != INDEX_FOUND ||
-	    (hit.ref.region == ref.region && hit.ref.page == ref.page))
+	if (crc == TRACK_CRC_ZERO_PAGE)
+		return;
+	r = index_put(track->index, key, ref, &hit);
+	/* who stood for it has gone meanwhile: new twins shall find this one */
+	if (r == INDEX_NEW && pagemask_test(&region->duplicate, ref.page))
+		index_mark_duplicate(track->index, key);
+	if (r != INDEX_FOUND)
 		return;
 	other = track->regions.table.v[hit.ref.region];
 	if (is_in_the_way(other, hit.ref.page, crc)) {

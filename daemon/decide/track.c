@@ -8,9 +8,6 @@
 
 #include "cleanup.h"
 
-/* CRC-32C of a page of zeros: <checksum.h>, which decide does not know. */
-#define CRC_ZERO_PAGE 0x98f94189U
-
 int track_new(uint64_t max_bytes, uint64_t seed, bool zero_pages,
 	      struct track **ret)
 {
@@ -20,6 +17,7 @@ int track_new(uint64_t max_bytes, uint64_t seed, bool zero_pages,
 	if (!track)
 		return -ENOMEM;
 	track->zero_pages = zero_pages;
+	track->succession_at = TRACK_NO_SUCCESSION;
 	/* two thirds for the index: what 11.1 bytes are of 16 */
 	track->regions.max_bytes = max_bytes / 3;
 	r = index_new(max_bytes / 3 * 2, seed, &track->index);
@@ -107,7 +105,8 @@ static void page_forget(struct track *track, struct page_ref ref, uint32_t crc)
 {
 	struct region *region = track->regions.table.v[ref.region];
 
-	index_remove(track->index, track_key(region, crc), ref);
+	track->n_orphaned += index_remove(track->index, track_key(region, crc),
+					  ref);
 	page_reset(track, region, ref.page);
 	mask_drop(&region->merged, ref.page, &track->n_merged);
 }
@@ -121,6 +120,8 @@ void track_region_remove(struct track *track, uint32_t number)
 	     i < REGION_PAGES; i = pagemask_next(&region->known, i + 1))
 		page_forget(track, (struct page_ref){ number, (uint16_t)i },
 			    region->crc[rank++]);
+	/* forked pages may have known one another by its frames */
+	track->n_orphaned += rank > 0;
 	if (region->queued) {
 		size_t at = 0;
 
@@ -177,7 +178,7 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 	if (pagemask_test(&region->duplicate, ref.page) ||
 	    pagemask_test(&region->failed, ref.page))
 		return 0;
-	if (crc == CRC_ZERO_PAGE) {
+	if (crc == TRACK_CRC_ZERO_PAGE) {
 		/* a shared page of zeros is the zero page already, or forked */
 		if (!track->zero_pages ||
 		    pagemask_test(&look->shared, ref.page) ||
@@ -428,6 +429,7 @@ void track_round_done(struct track *track)
 	index_age(track->index);
 	if (++track->n_rounds % TRACK_FAILED_ROUNDS == 0)
 		track_retry(track);
+	track_succession_consider(track);
 }
 
 bool track_fit(struct track *track)

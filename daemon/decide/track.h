@@ -147,6 +147,13 @@ void track_round_done(struct track *track);
  * checksum, are tried again now. */
 void track_retry(struct track *track);
 
+/*
+ * Where representatives have gone, with their process or with what they held,
+ * twins of theirs take their places; in up to @n_regions regions, for each of
+ * which all checksums are looked up. True if there are more.
+ */
+bool track_succeed(struct track *track, unsigned int n_regions);
+
 /* Give back memory that was needed for more pages than there are now. True if
  * there was some. */
 bool track_fit(struct track *track);

@@ -25,6 +25,8 @@
 #define HELD_PASS_USEC (60 * USEC_PER_SEC)
 /* Shared frames are remembered for so long. */
 #define SEEN_USEC (5 * USEC_PER_SEC)
+/* Regions in which representatives are looked for at a time: 3 ms. */
+#define SUCCESSION_REGIONS 64U
 /* How soon to ask again whether a round may begin. */
 #define MAY_BEGIN_USEC (100 * USEC_PER_MSEC)
 
@@ -248,17 +250,21 @@ static void advance(struct scan *scan)
 {
 	unsigned int deep = 2 * pool_threads(scan->env.pool) + 2;
 	uint64_t now = clock_usec(CLOCK_MONOTONIC);
+	bool more;
 
 	if (scan->paused || !may_step(scan, now))
 		return;
 	while (looks_in_flight(scan->looks) < deep && step(scan))
 		scan->job_usec = now;
+	more = track_succeed(scan->env.track, SUCCESSION_REGIONS);
 	scan->env.progress(scan->env.userdata);
 	if (scan_state(scan) != SCAN_IDLE)
 		return;
 	if (scan->round)
 		round_end(scan);
-	if (!scan->soon && now < scan->next_usec) {
+	if (more) {
+		timer_set(scan, now);
+	} else if (!scan->soon && now < scan->next_usec) {
 		timer_set(scan, scan->next_usec);
 	} else if (!scan->env.may_begin(scan->env.userdata)) {
 		timer_set(scan, now + MAY_BEGIN_USEC);

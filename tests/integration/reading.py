@@ -193,6 +193,23 @@ def a_newcomer_meets_what_rests(t):
         target.intact()
 
 
+def who_has_gone_leaves_heirs(t):
+    """Two equal processes are started again one after the other: whichever of
+    them its pages were known by, those that come meet who is left."""
+    left = t.target("dup", "--size", "64", "--id", "0")
+    here = t.target("dup", "--size", "64", "--id", "1")
+    daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
+    wait_for(lambda: daemon.status()["pages_saved"] > 4000 and
+             daemon.status()["state"] == "resting", 60, "the merge")
+    for i in range(2, 5):
+        left.finish()
+        left, here = here, t.target("dup", "--size", "64", "--id", str(i))
+        wait_for(lambda: here.ksm_stat()["ksm_merging_pages"] > 4000, 60,
+                 f"the merge of number {i}")
+    for target in (left, here):
+        target.intact()
+
+
 def what_is_new_displaces_what_rests(t):
     """With an index that one process of 192 MiB fills, and a second that found
     no room: what was at rest for long gives way to newcomers."""
@@ -308,6 +325,7 @@ def a_vast_mapping_costs_nothing(t):
 if __name__ == "__main__":
     harness.run(observing_changes_nothing, rounds_after_a_merge_break_nothing,
                 what_rests_is_not_read_again, a_newcomer_meets_what_rests,
+                who_has_gone_leaves_heirs,
                 what_is_new_displaces_what_rests,
                 who_has_gone_takes_no_memory,
                 many_mappings_leave_no_memory, a_vast_mapping_costs_nothing)

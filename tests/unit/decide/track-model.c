@@ -48,6 +48,7 @@ static struct {
 	int queue[N_REGIONS];
 	int n_queue;
 	uint32_t pulses, rounds;
+	uint64_t orphaned;
 	uint64_t broken;
 } model;
 
@@ -94,8 +95,10 @@ static void model_forget(int region, int page)
 	struct model_page *p = &r->pages[page];
 	struct model_first *f = first_of(r->domain, p->crc, false);
 
-	if (f && f->region == region && f->page == page)
+	if (f && f->region == region && f->page == page) {
 		f->used = false;
+		model.orphaned += f->duplicate;
+	}
 	*p = (struct model_page){ 0 };
 }
 
@@ -209,6 +212,7 @@ static void step_look(int region)
 static void step_region(int region)
 {
 	struct model_region *r = &model.regions[region];
+	bool known = false;
 	int n = 0;
 
 	if (!r->used) {
@@ -218,9 +222,12 @@ static void step_region(int region)
 				 0);
 		return;
 	}
-	for (int i = 0; i < N_PAGES; i++)
+	for (int i = 0; i < N_PAGES; i++) {
+		known |= r->pages[i].known;
 		if (r->pages[i].known)
 			model_forget(region, i);
+	}
+	model.orphaned += known;
 	for (int i = 0; i < model.n_queue; i++)
 		if (model.queue[i] != region)
 			model.queue[n++] = model.queue[i];
@@ -353,6 +360,55 @@ static void model_retry(void)
 		model_retry_region(number);
 }
 
+static bool is_proven(const struct model_page *p)
+{
+	return p->merged || p->duplicate || (p->failed && !p->rejected);
+}
+
+static void model_succeed_page(int region, int page)
+{
+	const struct model_region *r = &model.regions[region];
+	const struct model_page *p = &r->pages[page];
+	struct model_first *f;
+
+	if (!p->known || p->crc == CRC_ZERO)
+		return;
+	f = first_of(r->domain, p->crc, true);
+	if (!f->used) {
+		*f = (struct model_first){ true,   is_proven(p), r->domain,
+					   p->crc, region,	 page };
+	} else if (is_proven(p) &&
+		   !is_proven(&model.regions[f->region].pages[f->page])) {
+		model_candidate(region, page);
+		model_candidate(f->region, f->page);
+	}
+}
+
+static void model_succeed(void)
+{
+	for (uint32_t number = 0; number < N_REGIONS; number++)
+		for (int i = 0; i < N_REGIONS; i++)
+			for (int k = 0;
+			     model.regions[i].used &&
+			     model.regions[i].number == number && k < N_PAGES;
+			     k++)
+				model_succeed_page(i, k);
+}
+
+/* So few pages are worth it as soon as one content has nobody. */
+static void step_round(void)
+{
+	track_round_done(track);
+	if (++model.rounds % TRACK_FAILED_ROUNDS == 0)
+		model_retry();
+	while (track_succeed(track, 1 + any(N_REGIONS)))
+		;
+	if (!model.orphaned)
+		return;
+	model.orphaned = 0;
+	model_succeed();
+}
+
 static void step_time(void)
 {
 	switch (any(8)) {
@@ -365,9 +421,7 @@ static void step_time(void)
 		model.pulses++;
 		break;
 	default:
-		track_round_done(track);
-		if (++model.rounds % TRACK_FAILED_ROUNDS == 0)
-			model_retry();
+		step_round();
 	}
 }
 
