@@ -22,7 +22,7 @@ struct region {
 	uint32_t pulse; /* pulses completed when duplicates were found */
 	bool huge;
 	bool queued; /* has candidates and stands in the queue */
-	bool seen; /* was looked at */
+	bool seen; /* was looked at, all of it */
 	bool retry; /* had failed pages, which may be tried again now */
 	struct pagemask known;
 	struct pagemask merged;
@@ -43,7 +43,7 @@ struct regions {
 	uint64_t max_bytes;
 	uint64_t bytes;
 	uint64_t n;
-	uint64_t n_unseen; /* that have no checksums yet */
+	uint64_t n_unseen; /* that may have no checksums yet */
 	uint64_t n_pages; /* known */
 };
 
@@ -74,7 +74,7 @@ void regions_set_known(struct regions *regions, struct region *region,
 		       const struct pagemask *known, uint32_t *crc,
 		       unsigned int n);
 
-/* The region has been looked at: from now on it takes what it needs. */
+/* All of the region has been looked at: from now on it takes what it needs. */
 void regions_set_seen(struct regions *regions, struct region *region);
 
 /* The checksum of a known page. */

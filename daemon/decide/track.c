@@ -213,6 +213,15 @@ static int page_compare(struct track *track, struct page_ref ref, uint32_t crc,
 	return r ? r : track_candidate_add(track, hit.ref);
 }
 
+/* Nothing is left out that is not known. */
+static bool is_whole(const struct region *region, const struct look *look)
+{
+	for (unsigned int w = 0; w < PAGEMASK_WORDS; w++)
+		if (look->skip.words[w] & ~region->known.words[w])
+			return false;
+	return true;
+}
+
 /* Whether there is room for those pages of the look that are not known. */
 static bool has_room(struct track *track, struct region *region,
 		     const struct look *look)
@@ -220,8 +229,11 @@ static bool has_room(struct track *track, struct region *region,
 	uint64_t n_new = 0;
 
 	if (!region->seen) {
-		regions_set_seen(&track->regions, region);
-		return true; /* track_region_add() has seen to it */
+		/* track_region_add() has seen to it, also for what follows a
+		 * probe */
+		if (is_whole(region, look))
+			regions_set_seen(&track->regions, region);
+		return true;
 	}
 	for (unsigned int w = 0; w < PAGEMASK_WORDS; w++)
 		n_new += (uint64_t)__builtin_popcountll(

@@ -80,7 +80,7 @@ static int regions_update(struct mapping *mapping, struct watched *w,
 	if (r)
 		return r;
 	if (clock_usec(CLOCK_MONOTONIC) < w->found_usec + SHED_NEW_USEC)
-		mapping->shed += shed(list, n, track,
+		mapping->shed += shed(list, n, track, w,
 				      now->n - MIN(now->n, w->regions.n));
 	w->regions_lost = 0;
 	w->present_pages = 0;

@@ -29,7 +29,7 @@ static uint64_t shed_process(struct watched *w, struct track *track,
 }
 
 uint64_t shed(struct watched *const *list, size_t n, struct track *track,
-	      uint64_t wanted)
+	      const struct watched *by, uint64_t wanted)
 {
 	uint64_t room = track_room(track);
 	uint64_t need = wanted - MIN(wanted, room), done = 0;
@@ -37,7 +37,7 @@ uint64_t shed(struct watched *const *list, size_t n, struct track *track,
 	for (unsigned int rest = SAMPLER_COLD_MAX; rest >= SAMPLER_REST_SHED;
 	     rest--)
 		for (size_t i = 0; i < n && done < need; i++)
-			if (list[i])
+			if (list[i] && list[i]->found_usec < by->found_usec)
 				done += shed_process(list[i], track, rest,
 						     need - done);
 	return done;

@@ -212,7 +212,8 @@ def who_has_gone_leaves_heirs(t):
 
 def what_is_new_displaces_what_rests(t):
     """With an index that one process of 192 MiB fills, and a second that found
-    no room: what was at rest for long gives way to newcomers."""
+    no room: what was at rest for long gives way to newcomers, who do not take
+    turns with those that were there before them."""
     old = [t.target("dup", "--size", "192", "--id", str(i), "--seed", "7",
                     "--dup", "0") for i in range(2)]
     daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%",
@@ -224,9 +225,8 @@ def what_is_new_displaces_what_rests(t):
     wait_for(full, 30, "the index's end")
     time.sleep(45)              # regions of hot processes do not give way
     pair = [t.target("dup", "--size", "128", "--id", str(i)) for i in range(2)]
-    # some rounds of 16 s: each finds room where another region is long at rest
     wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 8192 * 0.95
-                         for p in pair), 180, "the merge of what is new")
+                         for p in pair), 60, "the merge of what is new")
     print(f"# {full()[0]}")
     for target in (*old, *pair):
         target.intact()

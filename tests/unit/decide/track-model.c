@@ -605,6 +605,32 @@ static void test_the_bound_holds_while_regions_fill(void **state)
 	track = track_free(track);
 }
 
+/* A probe is followed by the rest of its region, whoever came meanwhile. */
+static void test_what_is_probed_keeps_its_room(void **state)
+{
+	struct look probe = { 0 };
+	uint32_t number, n = 0;
+
+	(void)state;
+	assert_int_equal(track_new(3 << 20, 99, true, &track), 0);
+	memset(&probe.skip, 0xff, sizeof(probe.skip));
+	pagemask_clear(&probe.skip, 7);
+	pagemask_set(&probe.present, 7);
+	probe.checked = probe.present;
+	while (track_region_add(track, n * REGION_BYTES, 0, 0, &number) == 0) {
+		probe.crc[7] = number * REGION_PAGES * 2654435761U;
+		assert_int_equal(track_look(track, number, &probe, NULL), 0);
+		n++;
+	}
+	assert_true(n > 300);
+	for (uint32_t i = 0; i < n; i++) {
+		look_at_unique(i, REGION_PAGES);
+		assert_int_equal(pagemask_count(&track_region(track, i)->known),
+				 REGION_PAGES);
+	}
+	track = track_free(track);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -612,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_a_page_costs_at_most_16_bytes),
 		cmocka_unit_test(test_the_bound_holds_whatever_comes_first),
 		cmocka_unit_test(test_the_bound_holds_while_regions_fill),
+		cmocka_unit_test(test_what_is_probed_keeps_its_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ static struct watched processes[3];
 static struct watched *const list[] = { &processes[0], NULL, &processes[1],
 					&processes[2] };
 #define N_LIST (sizeof(list) / sizeof(list[0]))
+static const struct watched newcomer = { .found_usec = 9 };
 
 /* Region @i of a process has been at rest for @cold[i]. */
 static void fill(struct watched *w, const uint8_t cold[N_REGIONS])
@@ -71,16 +72,16 @@ static void check_left(const struct watched *w, const unsigned int *want,
 static void test_nothing_goes_while_there_is_room(void **state)
 {
 	(void)state;
-	assert_int_equal(shed(list, N_LIST, track, 1), 0);
+	assert_int_equal(shed(list, N_LIST, track, &newcomer, 1), 0);
 	assert_int_equal(track_room(track), 1);
 }
 
 static void test_the_longest_at_rest_goes_first(void **state)
 {
 	(void)state;
-	assert_int_equal(shed(list, N_LIST, track, 2), 1);
+	assert_int_equal(shed(list, N_LIST, track, &newcomer, 2), 1);
 	check_left(&processes[1], (const unsigned int[]){ 1, 2, 3 }, 3);
-	assert_int_equal(shed(list, N_LIST, track, 3), 1);
+	assert_int_equal(shed(list, N_LIST, track, &newcomer, 3), 1);
 	check_left(&processes[1], (const unsigned int[]){ 1, 3 }, 2);
 	check_left(&processes[0], (const unsigned int[]){ 0, 1, 2, 3 }, 4);
 	assert_int_equal(processes[1].regions_lost, 2);
@@ -90,10 +91,10 @@ static void test_the_longest_at_rest_goes_first(void **state)
 static void test_what_is_not_at_rest_stays(void **state)
 {
 	(void)state;
-	assert_int_equal(shed(list, N_LIST, track, 100), 4);
+	assert_int_equal(shed(list, N_LIST, track, &newcomer, 100), 4);
 	check_left(&processes[0], (const unsigned int[]){ 0, 1, 2 }, 3);
 	check_left(&processes[1], (const unsigned int[]){ 1 }, 1);
-	assert_int_equal(shed(list, N_LIST, track, 100), 0);
+	assert_int_equal(shed(list, N_LIST, track, &newcomer, 100), 0);
 }
 
 /* Two regions of equal pages, which become candidates. */
@@ -110,8 +111,20 @@ static void test_what_may_merge_stays(void **state)
 					    processes[1].regions.v[i].number,
 					    &look, NULL),
 				 0);
-	assert_int_equal(shed(list, N_LIST, track, 100), 2);
+	assert_int_equal(shed(list, N_LIST, track, &newcomer, 100), 2);
 	check_left(&processes[1], (const unsigned int[]){ 1, 2, 3 }, 3);
+}
+
+/* Who was displaced does not displace in turn, and nobody does himself. */
+static void test_only_newcomers_displace(void **state)
+{
+	(void)state;
+	processes[0].found_usec = 1;
+	processes[1].found_usec = 2;
+	assert_int_equal(shed(list, N_LIST, track, &processes[0], 100), 0);
+	assert_int_equal(shed(list, N_LIST, track, &processes[1], 100), 1);
+	check_left(&processes[0], (const unsigned int[]){ 0, 1, 2 }, 3);
+	check_left(&processes[1], (const unsigned int[]){ 0, 1, 2, 3 }, 4);
 }
 
 int main(void)
@@ -124,6 +137,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_is_not_at_rest_stays,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_may_merge_stays,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_only_newcomers_displace,
 						setup, teardown),
 	};
 
