@@ -83,8 +83,7 @@ static void settle(bool equal)
 			track_reject(track, ref);
 	}
 	for (size_t i = 0; i < queue.n; i++)
-		track_settled(track,
-			      (struct page_ref){ queue.v[i].region, 3 },
+		track_settled(track, (struct page_ref){ queue.v[i].region, 3 },
 			      !equal && queue.n == 1);
 	vec_free(&queue);
 	assert_int_equal(candidates(), 0);
