@@ -128,6 +128,22 @@ int file_read_u64(int dirfd, const char *path, uint64_t *ret)
 	return 0;
 }
 
+int file_read_i64(int dirfd, const char *path, int64_t *ret)
+{
+	char buf[32] = "", *end;
+	ssize_t n = file_read(dirfd, path, buf, sizeof(buf));
+	long long value;
+
+	if (n < 0)
+		return (int)n;
+	errno = 0;
+	value = strtoll(buf, &end, 10);
+	if (errno || end == buf || (*end && *end != '\n'))
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
 int file_write(int dirfd, const char *path, const char *text)
 {
 	_cleanup_close_ int fd = openat(dirfd, path,

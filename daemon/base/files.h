@@ -45,6 +45,9 @@ int file_read_all(int dirfd, const char *path, char **ret, size_t *ret_len);
 /* Read a file that holds one unsigned decimal number. -EINVAL if it doesn't. */
 int file_read_u64(int dirfd, const char *path, uint64_t *ret);
 
+/* The same for one that may be below zero. */
+int file_read_i64(int dirfd, const char *path, int64_t *ret);
+
 /* Write @text with one write(2) into the existing file @path. */
 int file_write(int dirfd, const char *path, const char *text);
 

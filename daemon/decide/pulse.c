@@ -109,7 +109,7 @@ enum pulse_verdict pulse_step(struct pulse *p, const struct pulse_sample *now)
 	    now->full_scans != p->last.full_scans)
 		p->active_usec = now->now_usec;
 	if (now->saved > p->last.saved) {
-		p->gained += now->saved - p->last.saved;
+		p->gained += (uint64_t)(now->saved - p->last.saved);
 		p->growth_usec = now->now_usec;
 	}
 	p->last = *now;

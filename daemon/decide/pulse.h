@@ -22,7 +22,7 @@ struct pulse_pace {
 /* What is observed now. */
 struct pulse_sample {
 	uint64_t now_usec;
-	uint64_t saved; /* pages: pages_sharing + ksm_zero_pages */
+	int64_t saved; /* pages: pages_sharing + ksm_zero_pages; any number */
 	uint64_t full_scans;
 	uint64_t scanned; /* pages_scanned; 0 where the kernel has none */
 	uint64_t ksmd_nsec; /* its CPU time */

@@ -28,15 +28,18 @@ int ksm_read(const struct root *root, struct ksm_counters *ret)
 		{ KSM_DIR "/pages_volatile", &c.pages_volatile, false },
 		{ KSM_DIR "/full_scans", &c.full_scans, false },
 		{ KSM_DIR "/pages_scanned", &c.pages_scanned, true },
-		{ KSM_DIR "/ksm_zero_pages", &c.ksm_zero_pages, true },
 	};
+	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		int r = file_read_u64(root->sys, files[i].path, files[i].value);
-
+		r = file_read_u64(root->sys, files[i].path, files[i].value);
 		if (r && !(files[i].optional && r == -ENOENT))
 			return r;
 	}
+	r = file_read_i64(root->sys, KSM_DIR "/ksm_zero_pages",
+			  &c.ksm_zero_pages);
+	if (r && r != -ENOENT)
+		return r;
 	*ret = c;
 	return 0;
 }
@@ -72,15 +75,10 @@ uint64_t ksm_max_sharing(const struct root *root)
 
 int64_t ksm_profit(const struct root *root, const struct ksm_counters *c)
 {
-	char text[32], *end;
-	long long profit;
+	int64_t profit;
 
-	if (file_read(root->sys, KSM_DIR "/general_profit", text,
-		      sizeof(text)) > 0) {
-		profit = strtoll(text, &end, 10);
-		if (end != text)
-			return profit;
-	}
+	if (file_read_i64(root->sys, KSM_DIR "/general_profit", &profit) == 0)
+		return profit;
 	return (int64_t)(ksm_saved(c) * PAGE_BYTES) -
 	       (int64_t)(ksm_records(c) * ACCOUNT_RECORD_BYTES);
 }

@@ -16,6 +16,7 @@
 #include <ksmd-plus/account.h>
 #include <ksmd-plus/types.h>
 
+#include "cleanup.h"
 #include "files.h"
 
 #define KSM_DIR "kernel/mm/ksm"
@@ -28,16 +29,30 @@ struct ksm_counters {
 	uint64_t pages_volatile;
 	uint64_t full_scans;
 	uint64_t pages_scanned; /* 0 before 6.6 */
-	uint64_t ksm_zero_pages; /* pages saved by the zero page; 6.6 */
+	/* Pages saved by the zero page; 6.6. The kernel's count can be too low,
+	 * and below zero: 6.18 was seen at -1 with nothing merged. */
+	int64_t ksm_zero_pages;
 };
 
 /* 0 or negative errno: -ENOENT where the kernel has no KSM. */
 int ksm_read(const struct root *root, struct ksm_counters *ret);
 
-/* Pages that need no frame of their own now. */
+/* Pages that need no frame of their own now, as the kernel counts them: its
+ * changes are right, it may be below zero itself. */
+static inline int64_t ksm_balance(const struct ksm_counters *c)
+{
+	return (int64_t)c->pages_sharing + c->ksm_zero_pages;
+}
+
+/* Those of them that are zero pages, and all. */
+static inline uint64_t ksm_zero_saved(const struct ksm_counters *c)
+{
+	return (uint64_t)MAX(c->ksm_zero_pages, (int64_t)0);
+}
+
 static inline uint64_t ksm_saved(const struct ksm_counters *c)
 {
-	return c->pages_sharing + c->ksm_zero_pages;
+	return c->pages_sharing + ksm_zero_saved(c);
 }
 
 /* Records (rmap items) that ksmd keeps, one for each page that it looks at. */

@@ -375,6 +375,11 @@ void process_facts_clear(struct process_facts *f)
 	memset(f, 0, sizeof(*f));
 }
 
+static uint64_t not_negative(long long value)
+{
+	return (uint64_t)MAX(value, 0LL);
+}
+
 /* Before 6.14 "ksm_merge_any" is missing; before 6.4 all but rmap_items. */
 int process_ksm_read(int dir, struct process_ksm *ret)
 {
@@ -388,15 +393,16 @@ int process_ksm_read(int dir, struct process_ksm *ret)
 		text[0] = '\0';
 	for (char *line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
-		unsigned long long value;
+		long long value;
 
+		/* zero pages can be miscounted: see struct ksm_counters */
 		k.told |= !strncmp(line, "ksm_mergeable:", 14);
-		if (sscanf(line, "ksm_rmap_items %llu", &value) == 1)
-			k.rmap_items = value;
-		else if (sscanf(line, "ksm_zero_pages %llu", &value) == 1)
-			k.zero_pages = value;
-		else if (sscanf(line, "ksm_merging_pages %llu", &value) == 1)
-			k.merging_pages = value;
+		if (sscanf(line, "ksm_rmap_items %lld", &value) == 1)
+			k.rmap_items = not_negative(value);
+		else if (sscanf(line, "ksm_zero_pages %lld", &value) == 1)
+			k.zero_pages = not_negative(value);
+		else if (sscanf(line, "ksm_merging_pages %lld", &value) == 1)
+			k.merging_pages = not_negative(value);
 		else if (!strcmp(line, "ksm_merge_any: yes"))
 			k.merge_any = true;
 		else if (!strcmp(line, "ksm_mergeable: yes"))

@@ -102,7 +102,7 @@ static int sample_take(const struct pulser *pulser, struct pulse_sample *ret)
 		!process_stat_read(pulser->root, pulser->ksmd, &st);
 	*ret = (struct pulse_sample){
 		.now_usec = clock_usec(CLOCK_MONOTONIC),
-		.saved = ksm_saved(&c),
+		.saved = ksm_balance(&c),
 		.full_scans = c.full_scans,
 		.scanned = c.pages_scanned,
 		.runnable = !known || st.state == 'R',

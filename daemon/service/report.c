@@ -348,7 +348,7 @@ void report_status(struct report *report, bool starting, bool paused,
 				 &ksmd_nsec);
 	s.state = state_of(report, starting, paused);
 	s.pages_saved = ksm_saved(&c);
-	s.zero_pages = c.ksm_zero_pages;
+	s.zero_pages = ksm_zero_saved(&c);
 	s.promised_pages = m.promised;
 	s.daemon_cpu_usec = report_cpu_usec(report);
 	s.ksmd_cpu_usec = (ksmd_nsec - report->ksmd_start_nsec) / 1000;

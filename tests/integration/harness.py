@@ -189,7 +189,7 @@ def settle():
     tick = 10
     # With nobody left on its list ksmd parks and full_scans stands still.
     while time.monotonic() < deadline and ksm("full_scans") < before + 3 and \
-            (ksm("pages_shared") or ksm("ksm_zero_pages")):
+            (ksm("pages_shared") or ksm("ksm_zero_pages") > 0):
         tick ^= 1               # a changed value is what wakes ksmd
         ksm_write("sleep_millisecs", tick)
         time.sleep(0.05)

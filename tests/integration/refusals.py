@@ -221,6 +221,30 @@ def counters_that_cannot_be_read(t):
     check(not is_told(), "the warning stays")
 
 
+def a_count_below_zero(t):
+    """The kernel's count of zero pages may be that: it was seen at -1 with
+    nothing merged."""
+    apart = ("unshare", "--mount", "--propagation", "private")
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        harness.skip("no mount namespace can be made")
+    counter = harness.KSM / "ksm_zero_pages"
+    if not counter.exists():
+        harness.skip(f"this kernel has no {counter.name}")
+    below = t.folder / "below"
+    below.write_text("-4096\n")
+    pair = [t.target("dup", "--size", "4", "--id", str(i)) for i in range(2)]
+    daemon = t.daemon(
+        under=in_namespace(f"mount --bind {below} {counter}"))
+    wait_for(lambda: merged(pair), 30, "the merge")
+    wait_for(lambda: daemon.status()["state"] == "resting", 30, "rest")
+    status = daemon.status()
+    check(status["zero_pages"] == 0, f"{status['zero_pages']} zero pages")
+    check(250 <= status["pages_saved"] < 1 << 20,
+          f"{status['pages_saved']} pages saved")
+    check("no-counters" not in [w["name"] for w in status["warnings"]],
+          "a warning without a reason")
+
+
 def without_its_keeper(t):
     """Who starts injectors is dead, and then the injector is: the daemon ends
     as failed, and the next one finds all that it has to."""
@@ -314,7 +338,7 @@ if __name__ == "__main__":
                 a_runtime_directory_that_cannot_be, a_ledger_that_is_garbage,
                 without_its_injector, without_its_keeper,
                 an_injector_that_dies_is_replaced,
-                counters_that_cannot_be_read,
+                counters_that_cannot_be_read, a_count_below_zero,
                 configurations_are_checked,
                 faults_at_the_start_are_no_reason_to_stop,
                 a_named_file_must_exist, usage, its_files_are_its_own)

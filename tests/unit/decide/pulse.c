@@ -256,11 +256,12 @@ static void test_nothing_promised_ends_at_once(void **state)
 	assert_int_equal(pulse_step(&pulse, &now), PULSE_MERGED);
 }
 
-/* What others held falls while ours grows: a pulse counts what has come. */
+/* What others held falls while ours grows: a pulse counts what has come, also
+ * where the kernel's count is below zero. */
 static void test_exits_meanwhile_do_not_count(void **state)
 {
 	struct pulse_sample now = { .now_usec = 1000000,
-				    .saved = 5000,
+				    .saved = 500,
 				    .runnable = true };
 	enum pulse_verdict verdict = PULSE_GO_ON;
 	struct pulse pulse = { 0 };

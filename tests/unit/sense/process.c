@@ -248,6 +248,13 @@ static void test_ksm_numbers(void **state)
 	assert_int_equal(k.merging_pages, 5);
 	assert_true(k.mergeable);
 	assert_false(k.merge_any);
+	/* as the kernel's count of zero pages can be */
+	faketree_file("proc/42/ksm_stat",
+		      "ksm_rmap_items 3\nksm_zero_pages -4\n"
+		      "ksm_merging_pages 5\n");
+	assert_int_equal(process_ksm_read(dir, &k), 0);
+	assert_int_equal(k.zero_pages, 0);
+	assert_int_equal(k.merging_pages, 5);
 }
 
 static void test_cpu_time(void **state)
