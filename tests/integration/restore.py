@@ -343,7 +343,9 @@ def giving_back_holds_up_nobody(t):
     daemon = t.daemon(t.config("[scan]", "cpu_limit = 100%"))
     wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 86000
                          for p in former), 90, "the merge of much")
-    new = pair(t)
+    # where huge pages are given to everybody, enough duplicates in each
+    new = [t.target("dup", "--size", "16", "--id", str(i), "--run", "128")
+           for i in range(2)]
     daemon.config.write_text(t.config(
         "[scan]", "cpu_limit = 100%",
         "[target former]", "comm = former", "mode = exclude"))
