@@ -45,10 +45,18 @@ def check_refuses(done, *words):
 READ_ONLY_SYS = "mount --bind /sys /sys && mount -o remount,bind,ro /sys"
 
 
+# A prefix that runs a program with mounts of its own,
+APART = ("unshare", "--mount", "--propagation", "private")
+
+
 def in_namespace(script):
-    """A prefix that runs a program after @script, with mounts of its own."""
-    return ("unshare", "--mount", "--propagation", "private", "sh", "-c",
-            script + ' && exec "$@"', "sh")
+    """... and after @script there."""
+    return (*APART, "sh", "-c", script + ' && exec "$@"', "sh")
+
+
+def need_namespace():
+    if subprocess.run([*APART, "true"], capture_output=True).returncode:
+        harness.skip("no mount namespace can be made")
 
 
 def a_second_daemon_refuses(t):
@@ -157,9 +165,8 @@ def without_its_injector(t):
     check(daemon.terminate() == 0, "exit status")
 
 
-def warned(daemon):
-    return any(w["name"] == "no-injector"
-               for w in daemon.status()["warnings"])
+def warned(daemon, name="no-injector"):
+    return any(w["name"] == name for w in daemon.status()["warnings"])
 
 
 def an_injector_that_dies_is_replaced(t):
@@ -199,15 +206,12 @@ def an_injector_that_dies_is_replaced(t):
 
 def counters_that_cannot_be_read(t):
     """Said as a warning while it is so, and no reason to end."""
-    apart = ("unshare", "--mount", "--propagation", "private")
-    if subprocess.run([*apart, "true"], capture_output=True).returncode:
-        harness.skip("no mount namespace can be made")
-    daemon = t.daemon(under=apart)
+    need_namespace()
+    daemon = t.daemon(under=APART)
     counter = str(harness.KSM / "pages_shared")
 
     def is_told():
-        return "no-counters" in [w["name"]
-                                 for w in daemon.status()["warnings"]]
+        return warned(daemon, "no-counters")
 
     def within(*command):
         subprocess.run(["nsenter", "-m", "-t", str(daemon.pid), *command],
@@ -224,9 +228,7 @@ def counters_that_cannot_be_read(t):
 def a_count_below_zero(t):
     """The kernel's count of zero pages may be that: it was seen at -1 with
     nothing merged."""
-    apart = ("unshare", "--mount", "--propagation", "private")
-    if subprocess.run([*apart, "true"], capture_output=True).returncode:
-        harness.skip("no mount namespace can be made")
+    need_namespace()
     counter = harness.KSM / "ksm_zero_pages"
     if not counter.exists():
         harness.skip(f"this kernel has no {counter.name}")
@@ -241,8 +243,7 @@ def a_count_below_zero(t):
     check(status["zero_pages"] == 0, f"{status['zero_pages']} zero pages")
     check(250 <= status["pages_saved"] < 1 << 20,
           f"{status['pages_saved']} pages saved")
-    check("no-counters" not in [w["name"] for w in status["warnings"]],
-          "a warning without a reason")
+    check(not warned(daemon, "no-counters"), "a warning without a reason")
 
 
 def without_its_keeper(t):

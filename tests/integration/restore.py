@@ -48,8 +48,9 @@ def check_restored(knobs):
     check(now == knobs, f"knobs are {now}, they were {knobs}")
 
 
-def pair(t):
-    return [t.target("dup", "--size", "16", "--id", str(i)) for i in range(2)]
+def pair(t, *args):
+    return [t.target("dup", "--size", "16", "--id", str(i), *args)
+            for i in range(2)]
 
 
 def merged(targets):
@@ -344,8 +345,7 @@ def giving_back_holds_up_nobody(t):
     wait_for(lambda: all(p.ksm_stat()["ksm_merging_pages"] >= 86000
                          for p in former), 90, "the merge of much")
     # where huge pages are given to everybody, enough duplicates in each
-    new = [t.target("dup", "--size", "16", "--id", str(i), "--run", "128")
-           for i in range(2)]
+    new = pair(t, "--run", "128")
     daemon.config.write_text(t.config(
         "[scan]", "cpu_limit = 100%",
         "[target former]", "comm = former", "mode = exclude"))
